@@ -125,6 +125,11 @@ impl Calibrations {
         read(&source).map_err(Failure::from)
     }
 
+    /// What is said of each policy, in order of name.
+    pub fn policies(&self) -> impl Iterator<Item = (&Name, &Calibration)> {
+        self.policies.iter().map(|(name, own)| (name, &**own))
+    }
+
     /// The policies of which these say something that others say otherwise, or not at all.
     #[must_use]
     pub fn changed_in(&self, others: Option<&Self>) -> Vec<&Name> {

@@ -9,6 +9,9 @@ use crate::failure::Failure;
 /// The folder of a project in which its ledger lies.
 pub const FOLDER: &str = "ledger";
 
+/// The file of a project.
+const PROJECT: &str = "firedrill.yaml";
+
 /// What git is told of that folder: both sides of a fork are kept, and nothing about line ends is changed. A ledger of any name is known by this and the next.
 pub const GIT_ATTRIBUTES: &str = "*.jsonl -text merge=union\n";
 
@@ -55,11 +58,23 @@ pub fn is_of_ledger(path: &Path) -> bool {
     // What is not there yet lies where the nearest folder does that is.
     let real = absolute.ancestors().find_map(|above| above.canonicalize().ok());
     let is_ledger = |folder: &Path| {
-        let is_named = folder.file_name().is_some_and(|name| name == FOLDER) && folder.with_file_name("firedrill.yaml").is_file();
-        let says = |name: &str, words: &str| std::fs::read_to_string(folder.join(name)).is_ok_and(|text| text == words);
-        is_named || (says(".gitattributes", GIT_ATTRIBUTES) && says(".gitignore", GIT_IGNORE))
+        let is_named = folder.file_name().is_some_and(|name| name == FOLDER) && folder.with_file_name(PROJECT).is_file();
+        // Whoever uses git adds lines of their own, and git may change the line ends.
+        let says = |name: &str, words: &str| {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+            words.lines().all(|line| text.lines().any(|own| own.trim_end() == line))
+        };
+        (is_named && !is_of_something_else(folder)) || (says(".gitattributes", GIT_ATTRIBUTES) && says(".gitignore", GIT_IGNORE))
     };
     real.is_some_and(|real| real.ancestors().any(is_ledger))
+}
+
+/// Whether a folder holds a project of its own, or files of which none is a chain: a service may be called like the folder of a ledger, too.
+fn is_of_something_else(folder: &Path) -> bool {
+    let is_file = |path: &PathBuf| path.is_file();
+    let files: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_file).collect();
+    let is_chain = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
+    folder.join(PROJECT).is_file() || (!files.is_empty() && !files.iter().any(is_chain))
 }
 
 /// That a path which something is to be written to lies in no ledger. `option` is what the command line calls it.
@@ -106,11 +121,21 @@ mod tests {
             assert!(spared("--logs x", &at(path)).is_err(), "{path}");
         }
         assert!(spared("--logs x", &at("p.jsonl")).is_ok() && spared("--logs x", &at("kept/p.jsonl")).is_ok());
+        // A service may be called so, with a project of its own.
+        fs::write(at("ledger/main.rs"), "").unwrap();
+        assert!(spared("--out x", &at("ledger/out")).is_ok());
+        fs::write(at("ledger/p.jsonl"), "").unwrap();
+        assert!(spared("--out x", &at("ledger/out")).is_err(), "here is a chain");
+        fs::write(at("ledger/firedrill.yaml"), "").unwrap();
+        assert!(spared("--out x", &at("ledger/out")).is_ok());
+        fs::remove_file(at("ledger/firedrill.yaml")).unwrap();
         // Wherever it lies, and however one comes there.
         fs::write(at("kept/.gitattributes"), GIT_ATTRIBUTES).unwrap();
         assert!(outside_of_ledgers("--out x", &at("kept/new")).is_ok(), "anybody may say that of a folder");
         fs::write(at("kept/.gitignore"), GIT_IGNORE).unwrap();
         assert!(outside_of_ledgers("--out x", &at("kept/new")).is_err());
+        fs::write(at("kept/.gitignore"), format!("*.bak\n{GIT_IGNORE}").replace('\n', "\r\n")).unwrap();
+        assert!(outside_of_ledgers("--out x", &at("kept/new")).is_err(), "whatever else it says, and with whatever line ends");
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(at("ledger"), at("elsewhere")).unwrap();

@@ -301,7 +301,7 @@ fn checksum(text: &str) -> String {
 }
 
 /// BLAKE3 of the program that runs, hexadecimal; `None` if it cannot be read.
-fn build() -> Option<&'static str> {
+pub fn build() -> Option<&'static str> {
     static BUILD: OnceLock<Option<String>> = OnceLock::new();
     let hashed = || Some(blake3::hash(&fs::read(std::env::current_exe().ok()?).ok()?).to_hex().to_string());
     BUILD.get_or_init(hashed).as_deref()

@@ -184,6 +184,8 @@ impl Room {
                 self.made.push(path);
             }
         }
+        // Somebody else may have taken away what was there at a try before.
+        self.made.sort();
         fs::create_dir_all(folder)?;
         drop(tempfile::Builder::new().prefix(".part-").tempfile_in(folder)?);
         Ok(())
@@ -312,6 +314,19 @@ mod tests {
         assert!(inner.join("kept").is_file());
         drop(Room::make("--out", folder.path()).unwrap());
         assert!(folder.path().is_dir());
+    }
+
+    #[test]
+    fn what_was_made_at_a_second_try_is_removed_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outer, inner) = (folder.path().join("a"), folder.path().join("a/b"));
+        let mut room = Room { made: Vec::new() };
+        fs::create_dir(&outer).unwrap();
+        room.try_in(&inner).unwrap();
+        fs::remove_dir_all(&outer).unwrap();
+        room.try_in(&inner).unwrap();
+        drop(room);
+        assert!(!outer.exists());
     }
 
     #[test]

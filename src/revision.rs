@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 
 use anyhow::Context;
 use firedrill_core::problem::Problem;
+use firedrill_core::yaml::{self, Value};
 use regex::bytes::Regex;
 use tempfile::TempDir;
 
@@ -26,7 +27,7 @@ use crate::load;
 /// What an argument begins with that names a revision, such as `git:origin/main`.
 const PREFIX: &str = "git:";
 
-/// How a project file says that it is one.
+/// How a project file says that it is one; others may quote it.
 static SAYS_PROJECT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"["']?schema["']?[[:space:]]*:[[:space:]]*["']?project/"#).expect("a pattern of ours"));
 
@@ -137,8 +138,7 @@ impl Revision {
         let mut gone: Vec<Vec<u8>> =
             self.tree.called(&[last(&asked), usual.as_bytes()]).into_iter().filter(|own| !self.is_there(own)).map(|own| own.name).collect();
         let is_gone = |name: &[u8]| !self.is_there(&Called { name: name.to_vec(), file: name.to_vec() });
-        let others =
-            self.tree.holding(&self.repository, is_gone, |text| SAYS_PROJECT.is_match(text)).map_err(|error| self.unread(&error))?;
+        let others = self.tree.holding(&self.repository, is_gone, is_project).map_err(|error| self.unread(&error))?;
         gone.extend(others.into_iter().map(<[u8]>::to_vec));
         gone.sort();
         gone.dedup();
@@ -311,6 +311,13 @@ impl Revision {
         let message = format!("git could not check out `{}`: {error}", self.name);
         vec![Problem::in_file("FD0615", &self.argument(), message).remedy("see whether `git checkout` of it works")].into()
     }
+}
+
+/// Whether what a file holds is a project.
+fn is_project(bytes: &[u8]) -> bool {
+    let node = str::from_utf8(bytes).ok().filter(|_| SAYS_PROJECT.is_match(bytes)).and_then(|text| yaml::parse("", text).ok());
+    let Some(Value::Map(entries)) = node.map(|node| node.value) else { return false };
+    entries.iter().any(|(key, value)| &*key.text == "schema" && matches!(&value.value, Value::Text(text) if text.starts_with("project/")))
 }
 
 /// The folder in which the command is given, by the name that the shell has for it: the one of a link, where somebody came over that.

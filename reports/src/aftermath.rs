@@ -36,8 +36,8 @@ pub fn tell(arms: &Arms, outcome: &Outcome) -> Vec<String> {
         .map(|deed| {
             let place = format!("{} on {} at {}:", deed.what, deed.target, Unit::Seconds.show(libm::floor(deed.started_seconds)));
             let (state, scaled) = (state(&arms.policy.ledger, deed), scaled(&arms.policy.journal, deed));
-            if let Some((from, to)) = scaled.filter(|(from, to)| from == to) {
-                return format!("{place} it changed nothing, for {to} of {from} replicas were wanted before it.");
+            if let Some((_, to)) = scaled.filter(|(from, to)| from == to) {
+                return format!("{place} it changed nothing: {} wanted before it, too.", wanted(to));
             }
             let queued = state.as_ref().map_or(0, |(_, queued)| *queued);
             let state = state.map_or_else(String::new, |(words, _)| format!(" {words};"));
@@ -92,6 +92,10 @@ fn scaled(journal: &Journal, deed: &DeedOutcome) -> Option<(u32, u32)> {
         Event::Scaled { service: own, from, to } if *own == service => Some((*from, *to)),
         _ => None,
     })
+}
+
+fn wanted(replicas: u32) -> String {
+    format!("{} {}", counted(u64::from(replicas), "replica"), if replicas == 1 { "was" } else { "were" })
 }
 
 /// What a change of the wanted number of replicas did, where so many requests waited for a free worker.
@@ -154,7 +158,8 @@ mod tests {
             let arms = Arms { nothing: &nothing, policy: &policy, oracle: None, human: None };
             tell(&arms, &crate::outcome::measure(&arms, &OutcomeSettings::default())).remove(0)
         };
-        assert_eq!(told(3, 3), "scale (x0.67) on service/api at 2m2s: it changed nothing, for 3 of 3 replicas were wanted before it.");
+        assert_eq!(told(3, 3), "scale (x0.67) on service/api at 2m2s: it changed nothing: 3 replicas were wanted before it, too.");
+        assert!(told(1, 1).ends_with("it changed nothing: 1 replica was wanted before it, too."), "{}", told(1, 1));
         assert!(told(6, 5).contains("it took 1 replica of 6 away"), "{}", told(6, 5));
         assert!(told(2, 4).contains("it added 2 replicas to 2; in the five minutes"), "{}", told(2, 4));
         let waiting = "it took 3 replicas of 9 away, and their workers, while requests waited for one";

@@ -98,6 +98,10 @@ pub struct Searched {
     pub acted: u64,
     /// The commonest reason for which none did in the others; `None` where there was none to act for.
     pub idle: Option<String>,
+    /// How many a bound ended, which prove nothing.
+    pub cut: u64,
+    /// The commonest way in which one did; `None` where none was ended.
+    pub why_cut: Option<String>,
     /// What was found, the smallest first; each by measure, policy and guard once.
     pub failures: Vec<Failure>,
 }
@@ -134,9 +138,11 @@ pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched 
         ended: Ended::Limit,
         acted: 0,
         idle: None,
+        cut: 0,
+        why_cut: None,
         failures: Vec::new(),
     };
-    let mut idle: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut idle, mut cut) = (Reasons::default(), Reasons::default());
     let mut found: Vec<Found> = Vec::new();
     let (mut known, mut stale) = (BTreeSet::new(), 0);
     let mut recipes = listed.into_iter().chain((0_u64..).map(|round| space.at_random(round)));
@@ -151,7 +157,9 @@ pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched 
         for played in space.played(trial, new) {
             found.extend(played.found);
             searched.acted += u64::from(played.acted);
-            played.idle.into_iter().for_each(|reason| *idle.entry(reason).or_default() += 1);
+            searched.cut += u64::from(played.cut.is_some());
+            idle.add(played.idle);
+            cut.add(played.cut);
         }
         keep_first_of_each(&mut found);
         let is_over = match limit {
@@ -169,8 +177,7 @@ pub fn search(trial: &Trial<'_>, scenarios: &[Tried], limit: Limit) -> Searched 
             break;
         }
     }
-    // Of equals the first by name.
-    searched.idle = idle.into_iter().rev().max_by_key(|(_, count)| *count).map(|(reason, _)| reason);
+    (searched.idle, searched.why_cut) = (idle.commonest(), cut.commonest());
     found.truncate(MOST_FAILURES);
     searched.failures = made_small(trial, scenarios, &found);
     searched
@@ -222,13 +229,30 @@ struct Space<'a> {
 
 type New = (usize, Recipe, Plan, Scenario);
 
-/// What a variant came to.
+/// What a variant came to. One that a bound ended is counted as that alone: nobody knows what would have come.
 struct Played {
     found: Vec<Found>,
     /// Whether a policy acted, or called people.
     acted: bool,
     /// Why none did; `None` where one did, or there was nothing to act for.
     idle: Option<String>,
+    /// How a bound ended it; `None`: none did.
+    cut: Option<String>,
+}
+
+/// How often there was which reason.
+#[derive(Default)]
+struct Reasons(BTreeMap<String, u64>);
+
+impl Reasons {
+    fn add(&mut self, reason: Option<String>) {
+        reason.into_iter().for_each(|reason| *self.0.entry(reason).or_default() += 1);
+    }
+
+    /// Of equals the first by name.
+    fn commonest(self) -> Option<String> {
+        self.0.into_iter().rev().max_by_key(|(_, count)| *count).map(|(reason, _)| reason)
+    }
 }
 
 impl Space<'_> {
@@ -276,11 +300,10 @@ impl Space<'_> {
             let shows = trial.play(&self.scenarios[scenario], read);
             let found = |breach| Found { scenario, plan: plan.clone(), breach };
             let exercise = &shows.outcome.exercise;
-            let acted = matches!(exercise, Exercise::Acted { .. } | Exercise::OnlyPaged { .. });
-            let idle = (!acted && *exercise != Exercise::Calm).then(|| exercise.to_string());
-            // Of one that a bound ended nobody knows what would have come.
-            let idle = shows.outcome.cut.as_ref().map(ToString::to_string).or(idle);
-            Played { found: shows.breaches.into_iter().map(found).collect(), acted, idle }
+            let cut = shows.outcome.cut.as_ref().map(ToString::to_string);
+            let acted = cut.is_none() && matches!(exercise, Exercise::Acted { .. } | Exercise::OnlyPaged { .. });
+            let idle = (!acted && cut.is_none() && *exercise != Exercise::Calm).then(|| exercise.to_string());
+            Played { found: shows.breaches.into_iter().map(found).collect(), acted, idle, cut }
         };
         new.into_par_iter().map(play).collect()
     }

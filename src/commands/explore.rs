@@ -144,11 +144,16 @@ impl Told<'_> {
             "{tried} tried: {} as they are, {} with one thing alone, {} with two, {} at random; {} of at most two things are listed\n",
             counts.as_is, counts.alone, counts.pairs, counts.random, self.searched.listed
         );
-        text += &match (self.searched.acted, &self.searched.idle) {
+        let (idle, cut) = (&self.searched.idle, &self.searched.why_cut);
+        text += &match (self.searched.acted, idle.as_ref().or(cut.as_ref())) {
             (0, Some(reason)) => format!("no policy acted in any of them, which proves nothing: {reason}\n"),
             (0, None) => "no policy acted in any of them, which proves nothing\n".to_owned(),
             (acted, _) => format!("policies acted in {}\n", counted(acted, "variant")),
         };
+        if let Some(reason) = cut.as_ref().filter(|_| self.searched.acted > 0 || idle.is_some()) {
+            let prove = if self.searched.cut == 1 { "proves" } else { "prove" };
+            text += &format!("{} that a bound ended {prove} nothing: {reason}\n", counted(self.searched.cut, "variant"));
+        }
         let found = match (self.searched.failures.len() as u64, self.searched.ended) {
             (0, Ended::Exhausted) => "nothing was found, and there is nothing new to try".to_owned(),
             (0, _) => "nothing was found; that is no proof".to_owned(),
@@ -186,6 +191,8 @@ impl Told<'_> {
             "tried": tried,
             "acted": self.searched.acted,
             "idle": self.searched.idle,
+            "cut": self.searched.cut,
+            "why_cut": self.searched.why_cut,
             "listed": self.searched.listed,
             "ended": ended,
             "failures": failures,

@@ -1,6 +1,6 @@
 //! `firedrill init`: a working project, so that the first gate passes before anything is edited.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
@@ -96,7 +96,12 @@ pub fn execute(arguments: &InitArgs, output: Output) -> Result<Exit, Failure> {
 fn repository_of(folder: &Path) -> Option<(PathBuf, String)> {
     let whole = std::path::absolute(folder).ok()?;
     let there = whole.ancestors().find(|above| above.exists())?;
-    let real: PathBuf = load::real(there).join(whole.strip_prefix(there).ok()?);
+    let rest = whole.strip_prefix(there).ok()?;
+    // Where a folder that is not there leads up, nobody knows where that is.
+    if rest.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    let real: PathBuf = load::real(there).join(rest);
     let top = revision::top_above(&real)?;
     let parts: Vec<String> = real.strip_prefix(&top).ok()?.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     (!parts.is_empty()).then(|| (top, parts.join("/")))

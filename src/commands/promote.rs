@@ -1,6 +1,7 @@
 //! `firedrill promote`: one stage at a time, on evidence; a refusal says what is missing and the shortest way to it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use firedrill_core::problem::{Problem, Severity};
@@ -18,9 +19,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::inputs;
 use crate::ledger::What;
+use crate::load;
 use crate::output::{Output, Staged, stage_file};
 use crate::promotion::needs::{Need, UNCHECKED};
-use crate::promotion::profile::{before, next};
+use crate::promotion::profile::{ProfileName, before, next};
 use crate::promotion::statement::{Stated, is_statement, statement};
 use crate::sources::PROJECT_FILE;
 
@@ -53,7 +55,10 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
     // Where something is wrong with what it judges by, `check` has said so.
     let is_checked = needs.iter().any(|need| need.what == "gate");
     let judge = if is_checked { Some(Judge::of(&gate_arguments(Vec::new()))?) } else { None };
-    outlook.weakened.extend(judge.iter().flat_map(|judge| less_than_before(judge, &subject)));
+    if let Some((less, uncompared)) = judge.as_ref().and_then(|judge| less_than_before(judge, &subject, outlook.profile)) {
+        outlook.weakened.extend(less);
+        needs.extend(uncompared);
+    }
     let report = report((&subject, judge.as_ref()), (&outlook, to), &needs, &arguments.writer.by);
     // It is known before anything is promoted that it can be written, and written when that has happened.
     let stated = arguments.statement.as_ref();
@@ -86,30 +91,38 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
 fn is_for_a_statement(path: &Path) -> Result<(), Failure> {
     let shown = format!("--statement {}", path.display());
     inputs::spared(&shown, path)?;
-    let is_free = match fs::read(path) {
-        Ok(bytes) => bytes.is_empty() || is_statement(&bytes),
+    let what = match fs::read(path) {
+        Ok(bytes) if bytes.is_empty() || is_statement(&bytes) => return Ok(()),
+        Ok(_) => "that is no statement".to_owned(),
         // Whoever writes it says what is in the way.
-        Err(_) => true,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) || path.is_dir() => return Ok(()),
+        Err(error) => format!("that cannot be read: {}", load::reason(&error)),
     };
-    if is_free {
-        return Ok(());
-    }
-    let message = format!("`{shown}` would write over what is there, and that is no statement");
+    let message = format!("`{shown}` would write over what is there, and {what}");
     Err(vec![Problem::in_file("FD0818", &path.display().to_string(), message).remedy("name a new file; nothing was promoted")].into())
 }
 
-/// What the judge asks less than that of the promotion before, a sentence each; nothing where an older firedrill wrote that.
-fn less_than_before(judge: &Judge, subject: &Subject) -> Vec<String> {
-    let before = subject.chain.entries.iter().rev().find_map(|own| match &own.entry.what {
-        What::Promotion { to, evidence, .. } => {
-            let judge: Judge = serde_json::from_value(evidence.get("judge")?.clone()).ok()?;
-            Some((*to, own.entry.at, judge))
+/// What the judge and the profile ask less than those of the promotion before, a sentence each, and what cannot be compared; `None` where it wrote no judge down.
+fn less_than_before(judge: &Judge, subject: &Subject, profile: ProfileName) -> Option<(Vec<String>, Option<Need>)> {
+    let (then, before_by, before) = subject.chain.entries.iter().rev().find_map(|own| match &own.entry.what {
+        What::Promotion { to, profile, evidence, .. } => {
+            let judge = evidence.get("judge").filter(|judge| !judge.is_null())?;
+            Some((format!("since the promotion to {} ({})", to.word(), own.entry.at.strftime("%Y-%m-%d")), profile, judge))
         }
         _ => None,
-    });
-    let Some((to, at, before)) = before else { return Vec::new() };
-    let then = format!("since the promotion to {} ({})", to.word(), at.strftime("%Y-%m-%d"));
-    judge.less_than(&before).into_iter().map(|told| format!("by the judge, {then}: {told}")).collect()
+    })?;
+    let uncompared =
+        |told: &str| Some(Need::new("judge", true, format!("{UNCHECKED}: {told} {then}, for another firedrill wrote it down"), ""));
+    let is_less = profile == ProfileName::Small && before_by == ProfileName::Large.word();
+    let mut less: Vec<String> =
+        is_less.then(|| format!("{then}: the profile was {before_by}, and is {}", profile.word())).into_iter().collect();
+    let Ok(before) = serde_json::from_value::<Judge>(before.clone()) else {
+        return Some((less, uncompared("whether what judges asks for less")));
+    };
+    less.extend(judge.less_than(&before).into_iter().map(|change| format!("by the judge, {then}: {}", change.what)));
+    let is_known = judge.is_of_program_of(&before);
+    let uncompared = if is_known { None } else { uncompared("whether what is rehearsed and recorded has changed") };
+    Some((less, uncompared))
 }
 
 /// The stage that is meant: the next one.

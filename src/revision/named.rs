@@ -26,7 +26,7 @@ pub(super) fn commit_of(name: &str, repository: &Repository) -> Result<String, F
     }
     // A full name is no other one's end: git would look for a tag called `refs/heads/main`, too.
     let base = base(name);
-    let is_there = !base.starts_with("refs/") || repository.ask(&["show-ref", "--verify", "--quiet", "--", base])?.status.success();
+    let is_there = !base.starts_with("refs/") || is_there(base, repository)?;
     if let Some(commit) = commit(name, repository)?.filter(|_| is_there && !name.is_empty()) {
         return Ok(commit);
     }
@@ -37,6 +37,20 @@ pub(super) fn commit_of(name: &str, repository: &Repository) -> Result<String, F
     };
     let message = format!("there is no revision `{name}` in this repository{why}");
     Err(vec![Problem::in_file("FD0612", &format!("{PREFIX}{name}"), message).remedy(remedy)].into())
+}
+
+/// Whether there is something of a full name.
+fn is_there(full: &str, repository: &Repository) -> Result<bool, Failure> {
+    Ok(repository.ask(&["show-ref", "--verify", "--quiet", "--", full])?.status.success())
+}
+
+/// Whether a name begins like those of a remote's branches: it is configured, or some branch of it was fetched.
+fn is_of_remote(base: &str, repository: &Repository) -> Result<bool, Failure> {
+    let Some((first, _)) = base.split_once('/') else { return Ok(false) };
+    let fetched = repository.ask(&["for-each-ref", "--count=1", "--format=%(refname)", &format!("refs/remotes/{first}/")])?;
+    let remotes = repository.ask(&["remote"])?;
+    let is_one = |remote: &str| base.strip_prefix(remote).is_some_and(|rest| rest.starts_with('/'));
+    Ok(!fetched.stdout.is_empty() || String::from_utf8_lossy(&remotes.stdout).lines().any(is_one))
 }
 
 /// The commit behind a name, as git finds it; `None` if there is none.
@@ -63,9 +77,9 @@ fn ambiguous(name: &str, repository: &Repository) -> Result<Option<Problem>, Fai
     let mut found: Vec<(String, String)> = Vec::new();
     for (before, after) in PLACES {
         let full = format!("{before}{base}{after}");
-        if let Some(commit) = commit(&full, repository)? {
-            found.push((full, commit));
-        }
+        // Asked for exactly: git would look for a tag called `refs/remotes/origin/main`, too.
+        let is_there = is_there(&full, repository)?;
+        found.extend(commit(&full, repository)?.filter(|_| is_there).map(|commit| (full, commit)));
     }
     let Some((taken, _)) = found.first().cloned() else { return Ok(None) };
     for id in numbered(base, repository)? {
@@ -73,13 +87,9 @@ fn ambiguous(name: &str, repository: &Repository) -> Result<Option<Problem>, Fai
     }
     let problem =
         |message: String, remedy: String| Ok(Some(Problem::in_file("FD0625", &format!("{PREFIX}{name}"), message).remedy(remedy)));
-    let remote = base.split_once('/').map(|(remote, _)| format!("refs/remotes/{remote}/"));
-    if let Some(remote) = remote.filter(|_| !found.iter().any(|(full, _)| full.starts_with("refs/remotes/"))) {
-        let any = repository.ask(&["for-each-ref", "--count=1", "--format=%(refname)", &remote])?;
-        if !any.stdout.is_empty() {
-            let message = format!("`{base}` looks like a branch of a remote, and only {taken} is called so here");
-            return problem(message, format!("fetch that branch; or name what judges in full, `{PREFIX}{taken}`, if it is meant"));
-        }
+    if !found.iter().any(|(full, _)| full.starts_with("refs/remotes/")) && is_of_remote(base, repository)? {
+        let message = format!("`{base}` looks like a branch of a remote, and only {taken} is called so here");
+        return problem(message, format!("fetch that branch; or name what judges in full, `{PREFIX}{taken}`, if it is meant"));
     }
     let commits: BTreeSet<&String> = found.iter().map(|(_, commit)| commit).collect();
     if commits.len() < 2 {

@@ -381,6 +381,12 @@ fn a_run_that_a_bound_ended_holds_nothing_wherever_it_is_played() {
     firedrill(folder.path(), &words(&format!("{run} --on-inconclusive warn"))).exits(3);
     let harmful = firedrill(folder.path(), &words("gate --candidate candidates/harmful.yaml --out out --pairs 1 --scenarios late"));
     harmful.exits(1).says("✗ late: harm max < 1 user-min: found ");
+    // So it is where nothing is judged but searched: what happened before the end says nothing.
+    firedrill(folder.path(), &words("explore --project firedrill.yaml --scenarios late --runs 1"))
+        .exits(3)
+        .says("no policy acted in any of them, which proves nothing: bound events ended the run of ");
+    firedrill(folder.path(), &words("explore --project firedrill.yaml --scenarios bad-release,late --runs 2"))
+        .says("policies acted in 1 variant\n1 variant that a bound ended proves nothing: bound events ended the run of ");
     // Its variants are ended like it.
     let chaos = firedrill(folder.path(), &words("gate --out out --pairs 1 --chaos 2 --scenarios late")).exits(3);
     chaos.says("late (chaos)").says("2 of 2 runs prove nothing: bound events ended the run of ");

@@ -266,6 +266,13 @@ fn a_name_that_somebody_else_took_is_refused() {
         .says("error[FD0625]")
         .says("`origin/main` looks like a branch of a remote, and only refs/tags/origin/main is called so here");
     asked("refs/tags/origin/main").exits(0);
+    // A tag with the full name of that branch is not that branch; and a remote of which nothing was fetched is one.
+    let only_a_tag = || asked("origin/main").exits(2).says("error[FD0625]").says("and only refs/tags/origin/main is called so here");
+    git(top, &["update-ref", "refs/tags/refs/remotes/origin/main", "change"]);
+    only_a_tag();
+    git(top, &["update-ref", "-d", "refs/remotes/origin/next"]);
+    git(top, &["remote", "add", "origin", "https://git.example.org/own.git"]);
+    only_a_tag();
     // A full name is nothing but itself.
     git(top, &["update-ref", "refs/tags/refs/heads/gone", "change"]);
     asked("refs/heads/gone").exits(2).says("error[FD0612]");
@@ -316,6 +323,10 @@ fn line_ends_that_git_changes_in_a_working_tree_are_no_change_of_an_incident() {
 fn a_first_project_in_a_folder_that_was_there_brings_its_judge() {
     let folder = repository();
     write(folder.path(), "docs/README.md", "nothing yet\n");
+    // To quote what a project begins with makes no project.
+    let guide = "# How to begin\n\nA project says what it is:\n\n```yaml\nschema: project/1\npolicies: []\n```\n";
+    write(folder.path(), "docs/guide.md", guide);
+    write(folder.path(), "docs/notes.yaml", "notes:\n  - |\n    schema: project/1\n");
     commit(folder.path());
     git(folder.path(), &["branch", "--force", "main"]);
     let second = release_project();
@@ -323,6 +334,8 @@ fn a_first_project_in_a_folder_that_was_there_brings_its_judge() {
     for name in ["rules", "policies", "scenarios"] {
         fs::rename(second.path().join(name), folder.path().join("docs").join(name)).unwrap();
     }
+    fs::remove_file(folder.path().join("docs/guide.md")).unwrap();
+    fs::remove_file(folder.path().join("docs/notes.yaml")).unwrap();
     gate(folder.path(), "--project docs").exits(0).says("there was no project yet, so there is no baseline");
 }
 

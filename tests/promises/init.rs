@@ -163,6 +163,16 @@ fn the_workflow_may_only_read_runs_nothing_unpinned_and_its_commands_work() {
     assert!(runs.iter().any(|run| run.contains("firedrill-out/gate.md")) && summary.is_file());
 }
 
+#[test]
+fn a_folder_that_is_named_by_a_way_over_one_that_is_not_there_has_its_workflow_in_itself() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("repository");
+    fs::create_dir_all(folder.join(".git")).unwrap();
+    firedrill(&folder, &["init", "new/../ops"]).exits(0);
+    assert!(folder.join("ops/.github/workflows/firedrill.yml").is_file());
+    assert!(!outer.path().join(".github").exists(), "nothing is written outside of the repository");
+}
+
 /// GitHub reads workflows at the top of a repository, and nowhere else.
 #[test]
 fn in_a_folder_of_a_repository_the_workflow_is_written_to_its_top_and_gates_that_folder() {

@@ -316,6 +316,29 @@ fn so_does_what_a_policy_says_of_its_own_actions_in_its_own_file() {
     approved.says("the baseline is that of main (").says(", and the judge is the change's own, as ada approved");
 }
 
+/// Another name, of the policy or of the action, makes nobody else of either.
+#[test]
+fn what_an_own_action_does_is_known_by_whatever_policy_does_it() {
+    let folder = release_project();
+    let (own, other) = ("policies/undo-release.yaml", "policies/second.yaml");
+    let actions = "actions:\n  undo:\n    models: [{ rollback: {}, takes: 4m, fails: 30% }]\nsteps:\n  - action: undo\n";
+    edit(folder.path(), own, "steps:\n  - rollback: {}\n", actions);
+    let first = fs::read_to_string(folder.path().join(own)).unwrap();
+    let second = first.replace("policy: undo-release", "policy: second").replace("alert: ", "alert: No").replace("undo:", "redo:");
+    write(folder.path(), other, &second.replace("action: undo", "action: redo"));
+    committed(folder.path());
+    // The policy is renamed, and then its action is another one.
+    edit(folder.path(), own, "policy: undo-release", "policy: undo-it");
+    let renamed = gate(folder.path(), "--pairs 1");
+    assert!(!renamed.stdout.contains("what judges this candidate"), "{}", renamed.stdout);
+    edit(folder.path(), own, "takes: 4m, fails: 30%", "takes: 1s, fails: 0%");
+    gate(folder.path(), "--pairs 1").exits(1).says("✗ what the own action undo takes, does or fails at (`models:`) was changed");
+    // It does what another policy calls so, as its own file says that it is.
+    let easy = first.replace("takes: 4m, fails: 30%", "takes: 1s, fails: 0%");
+    write(folder.path(), own, &easy.replace("undo:", "redo:").replace("action: undo", "action: redo"));
+    gate(folder.path(), "--pairs 1").exits(1).says("✗ what the own action redo takes, does or fails at (`models:`) was changed");
+}
+
 #[test]
 fn a_policy_that_is_taken_off_duty_is_named() {
     let folder = release_project();

@@ -4,9 +4,10 @@
 use std::fs;
 
 use crate::common::{firedrill, release_project, words};
-use crate::promotion::{POLICY, Project, missing};
+use crate::promotion::{POLICY, Project, ago, missing};
+use firedrill::ledger::What;
 use firedrill_policies::guard::stage::Stage;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const FILE: &str = "policies/undo-release.yaml";
 
@@ -72,6 +73,8 @@ fn whoever_loosens_the_judge_is_told_and_it_stands_in_the_ledger() {
     assert!(!promote(&[]).exits(1).stderr.contains("by the judge"));
     let path = folder.path().join("firedrill.yaml");
     let text = fs::read_to_string(&path).unwrap();
+    // A stricter threshold is no loosening, by whatever unit it is told.
+    let text = text.replace("max < 1 user-minutes", "max < 0.5 user-minutes");
     let loose: String =
         text.lines().map(|line| if line.starts_with("pairs:") { "pairs: 1\n".to_owned() } else { format!("{line}\n") }).collect();
     assert_ne!(text, loose);
@@ -82,7 +85,50 @@ fn whoever_loosens_the_judge_is_told_and_it_stands_in_the_ledger() {
         done.stderr.contains(&format!("warning: less is asked for than usual: {told}"))
             && done.stderr.contains("): pairs were 2, and are 1")
     );
-    assert!(done.json()["weakened"][0].as_str().unwrap().starts_with(told));
+    let report = done.json();
+    assert!(report["weakened"][0].as_str().unwrap().starts_with(told));
+    assert_eq!(report["weakened"].as_array().unwrap().len(), 1, "{:#}", report["weakened"]);
+}
+
+#[test]
+fn what_another_firedrill_wrote_down_is_compared_by_name_and_plain_values_and_that_is_said() {
+    let project = Project::at(Stage::DryRun, 1);
+    let promoted = |judge: Value| {
+        let (profile, evidence) = ("large".to_owned(), json!({ "judge": judge }));
+        let hashes = project.bound.hashes.clone();
+        let (from, to) = (Stage::Draft, Stage::DryRun);
+        project.append(POLICY, "lead", ago(1, 1), vec![What::Promotion { from, to, profile, hashes, evidence, weakened: Vec::new() }]);
+    };
+    let scenario = json!({ "class": "release", "hash": "of another firedrill" });
+    promoted(json!({
+        "engine": "0.0.1", "build": "another", "seed": 1, "pairs": 3, "on_inconclusive": "extend", "chaos": null, "baseline": [],
+        "thresholds": ["harm max < 1 user-min", "missed max < 1,000"],
+        "scenarios": { "bad-release": scenario, "old-release": scenario }, "incidents": {}, "evidence": {}, "models": {},
+    }));
+    let promote = || firedrill(project.path(), &["promote", POLICY, "--by", "ada", "--format", "json"]).exits(1).json();
+    let unchecked = |report: &Value| {
+        let needs = report["needs"].as_array().unwrap();
+        let told = needs.iter().filter(|need| need["what"] == "judge").map(|need| need["told"].as_str().unwrap().to_owned());
+        told.collect::<Vec<_>>()
+    };
+    let report = promote();
+    let weakened: Vec<&str> = report["weakened"].as_array().unwrap().iter().map(|own| own.as_str().unwrap()).collect();
+    let ends = [
+        "the profile was large, and is small",
+        "pairs were 3, and are 2",
+        "the threshold `missed max < 1,000` was removed",
+        "scenario old-release was deleted",
+    ];
+    assert!(weakened.len() == ends.len() && weakened.iter().zip(ends).all(|(own, end)| own.ends_with(end)), "{weakened:#?}");
+    let told = unchecked(&report);
+    assert!(
+        told.len() == 1 && told[0].starts_with("not checked: whether what is rehearsed and recorded has changed since the"),
+        "{told:?}"
+    );
+    // What cannot be read at all is no silence either.
+    promoted(json!({ "engine": "0.0.1", "rules": 7 }));
+    let told = unchecked(&promote());
+    assert!(told.len() == 1 && told[0].starts_with("not checked: whether what judges asks for less since the promotion to"), "{told:?}");
 }
 
 #[test]
@@ -146,6 +192,13 @@ fn nothing_else_is_written_into_the_ledger_and_no_statement_over_what_is_none() 
     }
     assert_eq!((fs::read(at(&chain)).unwrap(), names()), (before, files));
     assert_eq!(fs::read_to_string(at("README.md")).unwrap(), "words\n");
+    // What cannot be read may be anybody's.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("round", at("round")).unwrap();
+        promote("round").exits(2).says("FD0818").says("would write over what is there, and that cannot be read");
+        assert!(at("round").is_symlink());
+    }
     // A statement takes the place of the one before.
     promote("evidence.json").exits(1);
     promote("evidence.json").exits(1);

@@ -1038,7 +1038,7 @@ fn a_drill_lasts_until_it_is_labelled_without_one() {
 }
 
 #[test]
-fn a_statement_is_written_only_if_the_promotion_is() {
+fn a_statement_is_not_written_where_the_ledger_could_not_be() {
     let project = Project::at(Stage::DryRun, 16).with_five();
     // A write was cut off, and what is left of it cannot be put aside.
     let (chain, torn) = (project.path().join(format!("ledger/{POLICY}.jsonl")), project.path().join(format!("ledger/{POLICY}.torn")));
@@ -1046,7 +1046,7 @@ fn a_statement_is_written_only_if_the_promotion_is() {
     fs::write(&chain, format!("{whole}{{\"schema\"")).unwrap();
     fs::create_dir(&torn).unwrap();
     let promote = || firedrill(project.path(), &["promote", POLICY, "--by", "ben", "--statement", "out/evidence.json"]);
-    let refused = promote();
+    let refused = promote().exits(2);
     assert!(!refused.stderr.contains("wrote out/evidence.json") && refused.stderr.contains("cannot repair"), "{}", refused.stderr);
     let left: Vec<_> = fs::read_dir(project.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");

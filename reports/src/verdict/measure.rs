@@ -39,10 +39,28 @@ impl Unit {
         self.show_finely(value, 0)
     }
 
-    /// A limit as it was written, whatever digits that takes.
+    /// A limit as it was written, whatever digits that takes: what is read of it is the same limit.
     #[must_use]
     pub fn show_limit(self, limit: f64) -> String {
-        self.show_finely(limit, self.digits(limit, |rounded| rounded == Self::without_noise(self.written(limit))))
+        let (written, decimals) = (self.written(limit), self.decimals(limit));
+        // A span is shown in milliseconds.
+        let most = if matches!(self, Self::Seconds | Self::Minutes) { 4 - decimals } else { MOST_FINER };
+        let is_it = |finer: &usize| self.read(self.rounded(written, decimals + finer)) == limit;
+        match (0..most).find(is_it).filter(|_| written.abs() < ASTRONOMIC) {
+            Some(finer) => self.show_finely(limit, finer),
+            None => self.with_its_sign(&format!("{written:?}")),
+        }
+    }
+
+    /// What a number that is written is: the other way round than [`Self::written`].
+    fn read(self, written: f64) -> f64 {
+        let seconds = || Span::from_seconds_f64(written).as_seconds();
+        match self {
+            Self::Seconds => seconds(),
+            Self::Minutes => seconds() / 60.0,
+            Self::Ratio => written / 100.0,
+            Self::UserMinutes | Self::Count | Self::ReplicaHours | Self::Factor => written,
+        }
     }
 
     /// A figure beside a limit, with as many digits as it takes to see on which side of it it lies.
@@ -71,8 +89,8 @@ impl Unit {
     /// The number that is written, in the unit in which it is written.
     fn written(self, value: f64) -> f64 {
         match self {
-            Self::Minutes => value * 60.0,
-            Self::Ratio => value * 100.0,
+            Self::Minutes => times(value, 60.0),
+            Self::Ratio => times(value, 100.0),
             Self::Seconds | Self::UserMinutes | Self::Count | Self::ReplicaHours | Self::Factor => value,
         }
     }
@@ -92,17 +110,24 @@ impl Unit {
 
     fn show_finely(self, value: f64, finer: usize) -> String {
         let (written, decimals) = (self.written(value), self.decimals(value) + finer);
-        let number = || decimal(written, decimals);
         match self {
             Self::Seconds | Self::Minutes => {
                 let rounded = self.rounded(written, decimals);
                 format!("{}{}", if rounded < 0.0 { "-" } else { "" }, Span::from_seconds_f64(rounded.abs()))
             }
-            Self::UserMinutes => format!("{} user-min", number()),
-            Self::ReplicaHours => format!("{} replica-h", number()),
-            Self::Ratio => format!("{} %", number()),
-            Self::Count => number(),
-            Self::Factor => format!("x{}", number()),
+            _ => self.with_its_sign(&decimal(written, decimals)),
+        }
+    }
+
+    /// A number that is written, with what says what it counts.
+    fn with_its_sign(self, number: &str) -> String {
+        match self {
+            Self::Seconds | Self::Minutes => format!("{number}s"),
+            Self::UserMinutes => format!("{number} user-min"),
+            Self::ReplicaHours => format!("{number} replica-h"),
+            Self::Ratio => format!("{number} %"),
+            Self::Count => number.to_owned(),
+            Self::Factor => format!("x{number}"),
         }
     }
 
@@ -122,6 +147,13 @@ impl Unit {
 
 /// A span has nanoseconds, and beyond that nobody reads digits.
 const MOST_FINER: usize = 9;
+
+/// So many times a value, such that it is the value again when it is divided: without what the change of units adds in the last places.
+pub(super) fn times(value: f64, factor: f64) -> f64 {
+    let exact = value * factor;
+    let near = [round_to(exact, MOST_FINER), exact, exact.next_up(), exact.next_down()];
+    near.into_iter().find(|own| own / factor == value).unwrap_or(exact)
+}
 
 fn round_to(value: f64, decimals: usize) -> f64 {
     let scale = (0..decimals).fold(1.0, |scale, _| scale * 10.0);

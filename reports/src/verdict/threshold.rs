@@ -6,7 +6,7 @@ use firedrill_core::problem::near_miss;
 use firedrill_core::quantity::{Factor, Ratio};
 use firedrill_core::time::Span;
 
-use super::measure::{Measure, Unit};
+use super::measure::{Measure, Unit, times};
 use crate::statistics::{Quantile, Sample, quantile};
 
 /// How many runs become one figure.
@@ -93,9 +93,9 @@ pub enum ThresholdError {
     /// Every run keeps away from what is asked.
     #[error("`{0}` can never hold, for {1} is never {2}: write a limit that it can keep")]
     Impossible(String, &'static str, &'static str),
-    /// Every run keeps what is asked.
-    #[error("`{0}` holds whatever happens, for {1} is never below 0: write what it must not exceed, such as `max < LIMIT`")]
-    Empty(String, &'static str),
+    /// Every run keeps what is asked: the measure is never what it must not be.
+    #[error("`{0}` holds whatever happens, for {1} is never {2}: {3}")]
+    Empty(String, &'static str, &'static str, &'static str),
 }
 
 impl Threshold {
@@ -115,8 +115,8 @@ impl Threshold {
         let (comparison, limit) = comparison(rest).ok_or_else(|| ThresholdError::Comparison(text.to_owned(), default_word(measure)))?;
         let (aggregate, limit) = (read_aggregate(measure, aggregate.trim(), text)?, read_limit(measure, limit.trim())?);
         let threshold = Self { measure, aggregate, comparison, limit };
-        if threshold.asks_nothing() {
-            return Err(ThresholdError::Empty(text.trim().to_owned(), measure.word()));
+        if let Some((never, remedy)) = threshold.asks_nothing() {
+            return Err(ThresholdError::Empty(text.trim().to_owned(), measure.word(), never, remedy));
         }
         match threshold.out_of_reach() {
             Some(never) => Err(ThresholdError::Impossible(text.trim().to_owned(), measure.word(), never)),
@@ -124,18 +124,38 @@ impl Threshold {
         }
     }
 
-    /// Whether every figure of the measure is as it asks.
-    fn asks_nothing(&self) -> bool {
-        // A share of all is never more than all.
-        let is_share = self.measure.unit() == Unit::Ratio;
-        let is_kept = match self.comparison {
+    /// Reads what [`Display`](fmt::Display) writes; `None`: it is no such text.
+    #[must_use]
+    pub fn read_back(text: &str) -> Option<Self> {
+        let (measure, bound) = text.split_once(' ')?;
+        // Thousands have commas there, which nobody writes.
+        Self::parse(measure, &bound.replace(',', "")).ok()
+    }
+
+    /// Whether its figures are shares of all, of which there is no more than all; of many runs together there is.
+    fn is_of_shares(&self) -> bool {
+        self.measure.unit() == Unit::Ratio && self.aggregate != Aggregate::Total
+    }
+
+    /// What figures of the measure never are, where only such figures would break the threshold, and what to do about it.
+    fn asks_nothing(&self) -> Option<(&'static str, &'static str)> {
+        let is_below = match self.comparison {
             Comparison::AtLeast => self.limit <= 0.0,
             Comparison::More => self.limit < 0.0,
-            Comparison::AtMost => is_share && self.limit >= 1.0,
-            Comparison::Less => is_share && self.limit > 1.0,
-            Comparison::Equal => false,
+            _ => false,
         };
-        is_kept && !SIGNED.contains(&self.measure.word())
+        let is_above = match self.comparison {
+            Comparison::AtMost => self.limit >= 1.0,
+            Comparison::Less => self.limit > 1.0,
+            _ => false,
+        };
+        match () {
+            () if is_below && !SIGNED.contains(&self.measure.word()) => {
+                Some(("below 0", "write what it must not exceed, such as `max < LIMIT`"))
+            }
+            () if is_above && self.is_of_shares() => Some(("above 100 %", "write a lower limit")),
+            () => None,
+        }
     }
 
     /// What figures of the measure never are, where only such figures would keep the threshold.
@@ -146,8 +166,7 @@ impl Threshold {
             Comparison::AtMost | Comparison::Equal => *limit < 0.0,
             Comparison::More | Comparison::AtLeast => false,
         };
-        // Of a share of all there is no more than all; rates and shares are no others.
-        let is_above = measure.unit() == Unit::Ratio && *comparison == Comparison::More && *limit >= 1.0;
+        let is_above = self.is_of_shares() && *comparison == Comparison::More && *limit >= 1.0;
         match () {
             () if is_below && !SIGNED.contains(&measure.word()) => Some("below 0"),
             () if is_above => Some("above 100 %"),
@@ -245,7 +264,7 @@ impl fmt::Display for Aggregate {
         match self {
             Self::Quantile(share) if *share == 0.5 => f.write_str("median"),
             // Every digit that was written: two thresholds that are not the same do not look alike.
-            Self::Quantile(share) => write!(f, "p{}", libm::round(share * 1e11) / 1e9),
+            Self::Quantile(share) => write!(f, "p{}", times(*share, 100.0)),
             Self::Mean => f.write_str("mean"),
             Self::Max => f.write_str("max"),
             Self::Min => f.write_str("min"),
@@ -326,8 +345,8 @@ fn read_limit(measure: Measure, text: &str) -> Result<f64, ThresholdError> {
         Unit::Ratio => (Ratio::parse(text).ok().map(Ratio::get), "2%"),
         Unit::Factor => (Factor::parse(text).ok().map(Factor::get), "x2"),
         Unit::Count => (number(text), "0"),
-        Unit::UserMinutes => (with_unit(text, "user-minute"), "10 user-minutes"),
-        Unit::ReplicaHours => (with_unit(text, "replica-hour"), "2 replica-hours"),
+        Unit::UserMinutes => (with_unit(text, ["user-minutes", "user-minute", "user-min"]), "10 user-minutes"),
+        Unit::ReplicaHours => (with_unit(text, ["replica-hours", "replica-hour", "replica-h"]), "2 replica-hours"),
     };
     value.ok_or_else(|| ThresholdError::Limit { limit: text.to_owned(), measure: measure.word(), example })
 }
@@ -336,12 +355,15 @@ fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-fn with_unit(text: &str, unit: &str) -> Option<f64> {
-    number(text.strip_suffix('s').unwrap_or(text).strip_suffix(unit)?)
+/// A number with its unit, as people write it or as it is shown.
+fn with_unit(text: &str, units: [&str; 3]) -> Option<f64> {
+    number(units.into_iter().find_map(|unit| text.strip_suffix(unit))?)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -367,6 +389,63 @@ mod tests {
         check("toil", "mean < 30m", Ok("toil mean < 30m"));
         check("harm", "max < 0.0004 user-minutes", Ok("harm max < 0.0004 user-min"));
         check("false_positive_rate", "< 7.125%", Ok("false_positive_rate pooled < 7.125 %"));
+        // Of many runs together there may be more than all of one.
+        check("capacity_removed", "total <= 100%", Ok("capacity_removed total <= 100 %"));
+        check("capacity_removed", "total > 100%", Ok("capacity_removed total > 100 %"));
+        check("harm", "max < 1 user-min", Ok("harm max < 1 user-min"));
+        check("harm", "max < 1,000 user-min", Err("`1,000 user-min` is no limit for harm: write it as `10 user-minutes`"));
+    }
+
+    /// A limit of a measure, of a number as people write numbers.
+    fn limit(measure: Measure, number: &str) -> String {
+        match measure.unit() {
+            Unit::Seconds | Unit::Minutes => format!("{number}s"),
+            Unit::Ratio => format!("{number}%"),
+            Unit::Factor => format!("x{number}"),
+            Unit::Count => number.to_owned(),
+            Unit::UserMinutes => format!("{number} user-minutes"),
+            Unit::ReplicaHours => format!("{number} replica-hours"),
+        }
+    }
+
+    /// Every measure, aggregate and comparison with a number; those that ask for nothing are none.
+    fn read_back(number: &str, quantile: &str) {
+        let mut units = 0;
+        for measure in Measure::all() {
+            for aggregate in ["median", quantile, "p99.9", "mean", "max", "min", "total", "pooled"] {
+                for comparison in ["<", "<=", ">", ">=", "=="] {
+                    let text = format!("{aggregate} {comparison} {}", limit(measure, number));
+                    let Ok(threshold) = Threshold::parse(measure.word(), &text) else { continue };
+                    let shown = threshold.to_string();
+                    assert_eq!(Threshold::read_back(&shown), Some(threshold), "{measure} {text} is shown as {shown}");
+                    units |= 1 << measure.unit() as u32;
+                }
+            }
+        }
+        let is_share = number.parse::<f64>().unwrap() <= 100.0;
+        assert_eq!(units, if is_share { 0b111_1111 } else { 0b111_1011 }, "each unit has some");
+    }
+
+    #[test]
+    fn what_a_threshold_is_shown_as_is_read_as_the_same_one() {
+        for number in ["1", "0.5", "1000", "1234567", "99.99999", "123456789.123456", "0.30000000000000004"] {
+            read_back(number, "p89.99999999999");
+        }
+        // Nobody counts the digits of such a number, and still it is the one that was written.
+        for large in ["1.004e15 user-minutes", "1e300 user-minutes"] {
+            let threshold = Threshold::parse("harm", &format!("max < {large}")).unwrap();
+            assert_eq!(Threshold::read_back(&threshold.to_string()), Some(threshold));
+        }
+        assert_eq!(Threshold::read_back("harm"), None);
+    }
+
+    proptest! {
+        // Beyond a hundred days a number of seconds does not tell the nanoseconds of a span apart.
+        #[test]
+        fn so_is_one_of_any_number(digits in 1_u64..5_000_000, places in 0_u32..7, quantile in 1_u32..10_000) {
+            let number = digits as f64 / f64::from(10_u32.pow(places));
+            read_back(&number.to_string(), &format!("p{}", f64::from(quantile) / 100.0));
+        }
     }
 
     #[test]
@@ -405,6 +484,8 @@ mod tests {
         check("harm", "mean == -1 user-minutes", Err(&never("mean == -1 user-minutes", "harm")));
         let empty = "`max >= 0 user-minutes` holds whatever happens, for harm is never below 0: write what it must not exceed, such as `max < LIMIT`";
         check("harm", "max >= 0 user-minutes", Err(empty));
+        let empty = "`max <= 100%` holds whatever happens, for capacity_removed is never above 100 %: write a lower limit";
+        check("capacity_removed", "max <= 100%", Err(empty));
         check("benefit", "min >= 0 user-minutes", Ok("benefit min >= 0 user-min"));
         check("time_to_recover", "p89.9999 < 15m", Ok("time_to_recover p89.9999 < 15m"));
         check("benefit", "min > -5 user-minutes", Ok("benefit min > -5 user-min"));

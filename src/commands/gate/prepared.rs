@@ -186,12 +186,11 @@ fn off_duty(arguments: &GateArgs, contest: &Contest, reference: &Reference) -> V
     (arguments.candidate.is_empty() && !gone.is_empty()).then_some(told).into_iter().collect()
 }
 
-/// What the change does to own actions of policies that were there at the revision that judges.
+/// What the change does to own actions of policies that were known at the revision that judges.
 fn changed_models(contest: &Contest, reference: &Reference) -> Vec<JudgeChange> {
-    let (Some((_, judge)), Some(baseline)) = (reference.at_revision(), &contest.baseline) else { return Vec::new() };
-    let before = own_actions(&baseline.policies);
-    let is_known = |name: &Name| before.contains(name) || judge.project().shared.actions.contains_key(name);
-    of_own_actions(&baseline.policies, &contest.candidate.policies, is_known)
+    let Some((_, judge)) = reference.at_revision() else { return Vec::new() };
+    let before = contest.baseline.as_ref().map_or_else(Vec::new, |baseline| baseline.policies.clone());
+    of_own_actions(&before, &judge.project().shared, &contest.candidate.policies)
 }
 
 /// Scenarios of a class whose name was given, which are left out because a scenario has the name as well.

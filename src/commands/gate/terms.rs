@@ -7,7 +7,8 @@ use firedrill_reports::verdict::JudgeChange;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::document::chaos::ChaosDocument;
 
-use super::changes::{changes, is_other, of_moved};
+use super::changes::of_moved;
+use super::judge::{Judge, Rehearsed};
 use super::side::{Reference, Side};
 use super::thresholds::Thresholds;
 use crate::cli::{GateArgs, OnInconclusive};
@@ -64,7 +65,7 @@ impl Terms {
             terms.approval.clone_from(&arguments.accept_judge_change);
         }
         let Some((revision, judge)) = reference.at_revision() else { return Ok(terms) };
-        terms.changes.extend(changes(judge, own));
+        terms.changes.extend(Judge::of_side(own).less_than(&Judge::of_side(judge)));
         if terms.approval.is_none() {
             let added = own.scenarios.iter().filter(|scenario| judge.scenario(&scenario.name).is_none());
             terms.added = added.map(|scenario| scenario.name.clone()).collect();
@@ -100,6 +101,7 @@ impl Terms {
             self.chaos.clone_from(&project.chaos);
         }
         // What is the same is taken from here, where commands find it.
+        let is_other = |theirs: &Scenario, own: &Scenario| Rehearsed::of(theirs) != Rehearsed::of(own);
         for scenario in &mut self.scenarios {
             if let Some(theirs) = judge.scenario(&scenario.name).filter(|theirs| is_other(theirs, scenario)) {
                 *scenario = Arc::clone(theirs);
