@@ -66,11 +66,10 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
     if topology.parts.is_empty() {
         return Err(vec![problem::nothing_that_answers(files.first().map_or("", |file| &file.path), topology.left_out.first())]);
     }
-    let (page, unfit) = written(name, &paths, (&cluster, &topology))?;
+    let page = written(name, &paths, (&cluster, &topology))?;
     let mut left_out: Vec<String> = cluster.others.iter().map(|(kind, names)| kind_left_out(kind, names)).collect();
     left_out.extend(topology.left_out.iter().cloned());
     left_out.extend(page.left_out);
-    left_out.extend(unfit);
     if cluster.nodes > 0 {
         let nodes = counted(u64::from(cluster.nodes), "Node");
         left_out.push(format!("what {nodes} can hold, so that there is room for everything; `nodes:` of a scenario bounds it"));
@@ -89,51 +88,16 @@ pub fn draft(name: &str, files: &[ManifestFile]) -> Result<Draft, Vec<Problem>> 
 /// How the text of a draft is called while it is read.
 const DRAFT: &str = "the draft";
 
-/// What is read of as many of the wanted as fit together, and which of them do not, each with the reason. Halves of what does not fit are asked for by
-/// themselves, so that few that do not among many that do cost little.
+/// The draft, which is read as any scenario.
 ///
 /// # Errors
-/// What is read of none of them does not fit either.
-fn fitting<T, E>(wanted: &[usize], read: impl Fn(&[usize]) -> Result<T, E>) -> Result<(T, Vec<(usize, E)>), E> {
-    if let Ok(all) = read(wanted) {
-        return Ok((all, Vec::new()));
+/// Its problems, told of the files.
+fn written(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>)) -> Result<Page, Vec<Problem>> {
+    let page = page::page(name, files, (cluster, topology));
+    match read_scenario(DRAFT, &page.text) {
+        Ok(_) => Ok(page),
+        Err(problems) => Err(told_of(&page, files.first().copied().unwrap_or_default(), &problems)),
     }
-    let (mut found, mut taken, mut unfit) = (read(&[])?, Vec::new(), Vec::new());
-    let mut waiting = vec![wanted];
-    while let Some(some) = waiting.pop() {
-        let more = [&taken[..], some].concat();
-        match (read(&more), some) {
-            (Ok(with_more), _) => (found, taken) = (with_more, more),
-            (Err(why), [one]) => unfit.push((*one, why)),
-            (Err(_), _) => {
-                let (left, right) = some.split_at(some.len() / 2);
-                waiting.extend([right, left]);
-            }
-        }
-    }
-    Ok((found, unfit))
-}
-
-/// The draft with the templates that images have. What manifests say of a database may be what no scenario can say of one; then it is a service as any
-/// other, and that is told.
-///
-/// # Errors
-/// The problems of the draft without any template, told of the files.
-fn written(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>)) -> Result<(Page, Vec<String>), Vec<Problem>> {
-    let read = |templated: &[usize]| {
-        let page = page::page(name, files, (cluster, topology), templated);
-        match read_scenario(DRAFT, &page.text) {
-            Ok(_) => Ok(page),
-            Err(problems) => Err(told_of(&page, files.first().copied().unwrap_or_default(), &problems)),
-        }
-    };
-    let (page, unfit) = fitting(&page::with_templates(topology), read)?;
-    let told = |(index, problems): (usize, Vec<Problem>)| {
-        let part = &topology.parts[index];
-        let why = problems.first().map_or("", |problem| &problem.message);
-        format!("the template `{}` of `{}`, which its image has: {why}", page::template_of(part).unwrap_or_default(), part.name)
-    };
-    Ok((page, unfit.into_iter().map(told).collect()))
 }
 
 /// What a scenario refuses of a draft, told of the files: of the workload that it concerns, or of all, such as a thousand services and more.
@@ -366,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_does_not_fit_its_template_takes_none_away_from_another() {
+    fn what_asks_for_more_than_its_template_has_still_has_its_template() {
         let of = |name: &str, image: &str, resources: &str| {
             let pod = service("default", name, "").replace("name: c,", &format!("name: c, image: '{image}',"));
             pod.replace("limits: { memory: 64Mi }", resources)
@@ -381,13 +345,6 @@ mod tests {
         // A Postgres that may use all that there is has what it asks for.
         let wide = of("db", "postgres:16", "requests: { cpu: 16 }");
         has(&drafted(&wide).yaml, &["    cores: 16 # assumed: ", "    template: postgres"]);
-        for unfit in [vec![], vec![3], vec![0, 6], vec![0, 1, 2, 3, 4, 5, 6]] {
-            let read = |taken: &[usize]| if taken.iter().any(|one| unfit.contains(one)) { Err("unfit") } else { Ok(taken.to_vec()) };
-            let (taken, left) = fitting(&[0, 1, 2, 3, 4, 5, 6], read).unwrap();
-            assert_eq!(left.iter().map(|(one, _)| *one).collect::<Vec<_>>(), unfit);
-            assert_eq!(taken, (0..7).filter(|one| !unfit.contains(one)).collect::<Vec<_>>());
-        }
-        assert_eq!(fitting(&[1], |_: &[usize]| Err::<(), _>("unsound")).unwrap_err(), "unsound");
     }
 
     #[test]
@@ -408,6 +365,22 @@ mod tests {
         let file = ManifestFile { path: "m.yaml".to_owned(), text: surge("maxUnavailable"), named: true };
         let problems = draft("drafted", &[file]).unwrap_err();
         assert_eq!((problems[0].code, &*problems[0].message), ("FD0945", "`maxUnavailable` is 150% of the pods, which is more than all"));
+    }
+
+    #[test]
+    fn what_has_no_deadline_may_wait_for_longer_than_the_usual_one() {
+        let waiting = |kind: &str, seconds: u32| {
+            let said = format!("spec:\n  minReadySeconds: {seconds}\n  template");
+            service("default", "a", "").replace("spec:\n  template", &said).replace("Deployment", kind)
+        };
+        let rolling = "    rollout: { max_surge: 0%, max_unavailable: 1, min_ready:";
+        for kind in ["StatefulSet", "DaemonSet"] {
+            has(&drafted(&waiting(kind, 599)).yaml, &[&format!("{rolling} 9m59s }}\n")]);
+            has(&drafted(&waiting(kind, 900)).yaml, &[&format!("{rolling} 15m, progress_deadline: 25m }} # assumed: ")]);
+        }
+        // A Deployment has one, and Kubernetes refuses that as well.
+        let file = ManifestFile { path: "m.yaml".to_owned(), text: waiting("Deployment", 600), named: true };
+        assert_eq!(draft("drafted", &[file]).unwrap_err()[0].code, "FD0938");
     }
 
     #[test]

@@ -99,6 +99,16 @@ fn one_that_takes_too_long_is_out_of_its_group_and_what_it_did_is_done_again() {
     assert!(totals.processed < 60 && totals.repeated > totals.processed, "ten of 3 s do not fit into 20 s: {totals:?}");
     let smaller = topic(&slow.with("batch: 10", "batch: 5").play(0));
     assert!(smaller.processed > 190 && smaller.repeated == 0, "{smaller:?}");
+    // A message that cannot be done is not done again either, however often that takes too long.
+    let poisoned = case("messages")
+        .with("jobs: { partitions: 4 }", "jobs: { partitions: 1, poll_interval: 20s }")
+        .with("sleep: 100ms", "sleep: 30s")
+        .with("rate: 20/s", "rate: 1/m")
+        .with("replicas: 4", "replicas: 1")
+        .with("batch: 10", "batch: 1")
+        .with("horizon: 10m", "horizon: 10m\nfaults:\n  - poison: { topic: jobs, partition: 0, kills: false }\n    at: 1ms");
+    let totals = topic(&poisoned.play(0));
+    assert_eq!((totals.processed, totals.repeated), (0, 0), "{totals:?}");
 }
 
 #[test]

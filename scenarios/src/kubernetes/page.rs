@@ -4,6 +4,7 @@ use firedrill_core::name::Name;
 use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
 
+use crate::defaults;
 use crate::kubernetes::assumption;
 use crate::kubernetes::autoscaler::{Autoscaler, Direction, Goal, Step};
 use crate::kubernetes::cluster::Cluster;
@@ -44,21 +45,14 @@ struct Figures<'c> {
     memory_request: (Option<Bytes>, Option<&'static str>),
 }
 
-/// The parts whose images have templates, by their index.
-#[must_use]
-pub fn with_templates(topology: &Topology<'_>) -> Vec<usize> {
-    (0..topology.parts.len()).filter(|index| template_of(&topology.parts[*index]).is_some()).collect()
-}
-
 /// The template that the image of a part has.
-#[must_use]
-pub fn template_of(part: &Part<'_>) -> Option<&'static str> {
+fn template_of(part: &Part<'_>) -> Option<&'static str> {
     part.workload.and_then(|workload| workload.pod.image.as_ref()).and_then(assumption::template)
 }
 
-/// Writes a draft, in which the parts of these indexes have the templates of their images.
+/// Writes a draft, in which parts have the templates of their images.
 #[must_use]
-pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>), templated: &[usize]) -> Page {
+pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topology<'_>)) -> Page {
     let mut page = Page { several: files.len() > 1, ..Page::default() };
     let autoscalers = page.autoscalers(cluster, topology);
     let figures: Vec<Figures<'_>> =
@@ -84,8 +78,8 @@ pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topolog
         page.assumed(2, &line, &why);
     }
     page.line(0, "services:");
-    for (index, (part, figures)) in topology.parts.iter().zip(&figures).enumerate() {
-        page.part((cluster, topology), part, figures, templated.contains(&index));
+    for (part, figures) in topology.parts.iter().zip(&figures) {
+        page.part((cluster, topology), part, figures);
     }
     page.idle_budgets(cluster, topology);
     page
@@ -149,7 +143,7 @@ impl Page {
         self.begins.iter().take_while(|(begin, ..)| *begin <= line).last().map(|(_, name, path)| (name, &**path))
     }
 
-    fn part(&mut self, (cluster, topology): (&Cluster, &Topology<'_>), part: &Part<'_>, figures: &Figures<'_>, is_templated: bool) {
+    fn part(&mut self, (cluster, topology): (&Cluster, &Topology<'_>), part: &Part<'_>, figures: &Figures<'_>) {
         let path = part.workload.map_or_else(String::new, |workload| workload.path.clone());
         self.begins.push((self.lines + 1, part.name.clone(), path));
         let Some(workload) = part.workload else {
@@ -167,7 +161,7 @@ impl Page {
         };
         let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
         self.line(2, &format!("{}:{from}", scalar(&part.name)));
-        let template = template_of(part).filter(|_| is_templated);
+        let template = template_of(part);
         if let Some(template) = template {
             self.assumed(4, &format!("template: {template}"), "what it is, by its image");
         }
@@ -362,6 +356,7 @@ impl Page {
 
     fn rollout(&mut self, workload: &Workload, replicas: u32) {
         let said = &workload.rollout;
+        let (ready, deadline, given) = ready_and_deadline(workload);
         let strategy = said.strategy.as_deref().map_or("RollingUpdate", |strategy| strategy);
         let mut why = None;
         let (surge, missing) = match workload.kind {
@@ -383,11 +378,25 @@ impl Page {
         let mut parts = Vec::new();
         parts.extend(surge.map(|amount| format!("max_surge: {amount}")));
         parts.extend(missing.map(|amount| format!("max_unavailable: {amount}")));
-        parts.extend(said.min_ready.filter(|span| *span > Span::ZERO).map(|span| format!("min_ready: {span}")));
-        parts.extend(said.progress_deadline.filter(|span| *span > Span::ZERO).map(|span| format!("progress_deadline: {span}")));
+        parts.extend(ready.map(|span| format!("min_ready: {span}")));
+        parts.extend(deadline.map(|span| format!("progress_deadline: {span}")));
         if !parts.is_empty() {
-            self.either(4, &format!("rollout: {{ {} }}", parts.join(", ")), why);
+            self.either(4, &format!("rollout: {{ {} }}", parts.join(", ")), why.or(given));
         }
+    }
+}
+
+/// How long a replica must have been ready to count, how long a rollout may make no progress, and why that long if no file says it: only a Deployment has
+/// such a deadline, and a scenario wants it to be longer than what it waits for.
+fn ready_and_deadline(workload: &Workload) -> (Option<Span>, Option<Span>, Option<&'static str>) {
+    let ready = workload.rollout.min_ready.filter(|span| *span > Span::ZERO);
+    if workload.kind == Kind::Deployment {
+        return (ready, workload.rollout.progress_deadline.filter(|span| *span > Span::ZERO), None);
+    }
+    let usual = defaults::span("rollout.progress_deadline");
+    match ready.filter(|ready| *ready >= usual) {
+        Some(long) => (ready, Some(long + usual), Some("a deadline above `min_ready`, which Kubernetes does not have here")),
+        None => (ready, None, None),
     }
 }
 

@@ -371,9 +371,7 @@ fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
         from = end;
         let host = value[start..end].trim_matches('.');
         let has_port = value[end..].strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        // Before an `@` stands who asks, with a password perhaps, and not who is asked.
-        let ends_user = |c: char| !(c.is_ascii_alphanumeric() || "._~%!$*+=:-".contains(c));
-        let is_user = value[end..].chars().find(|c| ends_user(*c)) == Some('@');
+        let is_user = is_user(value, (start, end), has_port);
         let is_address_itself = value[..start].ends_with("//") || value[..start].ends_with('@');
         let is_host = !is_user && (is_address_itself || has_port);
         let is_whole = is_address && start == 0 && end == value.trim_end().len();
@@ -384,6 +382,17 @@ fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
         }
     }
     found
+}
+
+/// Whether a name is who asks, with a password perhaps, and not who is asked: it stands before an `@`. Between `//` and that there may be whatever RFC 3986
+/// allows in a password; elsewhere, and after a port, `&` and the like begin something else, as a quote does that stood before the name too.
+fn is_user(value: &str, (start, end): (usize, usize), has_port: bool) -> bool {
+    const OF_PASSWORDS: [char; 6] = ['&', '(', ')', ',', ';', '\''];
+    let after_port = value[end..].trim_start_matches(|c: char| c == ':' || c.is_ascii_digit());
+    let may_hold_all = value[..start].ends_with("//") && !(has_port && after_port.starts_with(OF_PASSWORDS));
+    let is_of_password = |c: char| may_hold_all && OF_PASSWORDS.contains(&c) && !(c == '\'' && value[..start].contains(c));
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || "._~%!$*+=:-".contains(c) || is_of_password(c));
+    value[end..].chars().find(|c| ends(*c)) == Some('@')
 }
 
 /// The Service that a host names, as the DNS of Kubernetes resolves it: `cart`, `cart.shop`, `cart.shop.svc.cluster.local`, `cart-0.cart`.
@@ -503,6 +512,9 @@ mod tests {
         check("GREETING", "a cart: 7 items", &[]);
         check("application.properties", "cart.url=http://cart:8080\nowner=team@corp.example", &["cart"]);
         check("MAIL", "smtp://cart:25&from=x@y.z", &["cart"]);
+        check("BROKER_URL", "amqp://cart:s&c(r)e,t;@redis:6379", &["redis"]);
+        check("BROKER_URL", "amqp://cart:s'cret@redis:6379", &["redis"]);
+        check("URLS", "'http://cart','x@redis'", &["cart", "redis"]);
         check("JSON", "{\"a\":\"http://cart:80\",\"b\":\"x@redis\"}", &["cart", "redis"]);
         check("HOSTS", "cart:80|owner@x", &["cart"]);
         check("DB", "redis://redis:c2VjcmV0Cg==@cart:6379", &["cart"]);
@@ -521,6 +533,7 @@ mod tests {
         assert_eq!(sure("PAY_ADDR", "payments:8080"), ["payments"]);
         assert_eq!(sure("X", "http://payments/v1"), ["payments"]);
         assert_eq!(sure("X", "amqp://user:pw@mq"), ["mq"]);
+        assert_eq!(sure("BROKER_URL", "amqp://orders:s&cret@mq:5672"), ["mq"]);
         assert_eq!(sure("X", "a.b.svc"), ["a.b.svc"]);
     }
 

@@ -95,13 +95,13 @@ pub(super) fn put_deployment(sheet: &mut Sheet<'_>, world: &World, service: &Ser
     let surge = spec.rollout.max_surge.of(u64::from(service.wanted), Rounding::Ceil);
     let missing = spec.rollout.max_unavailable.of(u64::from(service.wanted), Rounding::Floor).min(u64::from(service.wanted));
     let missing = if surge == 0 && missing == 0 { 1 } else { missing };
-    let ready = service.ready.len() as f64;
+    let available = service.ready.iter().filter(|replica| world.is_available(**replica)).count() as f64;
     put(sheet, &deployment, "kube_deployment_created", &[], Some(since(world, None)));
     put(sheet, &deployment, "kube_deployment_labels", &[("label_app", name)], Some(1.0));
     put(sheet, &deployment, "kube_deployment_spec_paused", &[], Some(0.0));
     put(sheet, &deployment, "kube_deployment_spec_strategy_rollingupdate_max_surge", &[], Some(surge as f64));
     put(sheet, &deployment, "kube_deployment_spec_strategy_rollingupdate_max_unavailable", &[], Some(missing as f64));
-    let (is_available, is_progressing) = (ready >= wanted - missing as f64, !service.is_stalled());
+    let (is_available, is_progressing) = (available >= wanted - missing as f64, !service.is_stalled());
     for (condition, on) in [("Available", is_available), ("Progressing", is_progressing)] {
         for (status, value) in [("true", on), ("false", !on), ("unknown", false)] {
             let labels = [("condition", condition), ("status", status)];

@@ -473,7 +473,6 @@ fn with(labels: &LabelsBuilder, more: &[(&str, &str)]) -> LabelsBuilder {
     more.iter().fold(labels.clone(), |labels, (name, value)| labels.set(*name, *value))
 }
 
-/// All of several answers together.
 /// Attempts with this answer, as client libraries count them: with 503 also those for which there was no replica.
 fn heard(way: &Way, index: usize) -> Option<Buckets> {
     let is_like = |other: usize| index < CODES.len() && ANSWERS[other].code == ANSWERS[index].code;
@@ -481,6 +480,7 @@ fn heard(way: &Way, index: usize) -> Option<Buckets> {
     Buckets::sum(answers.into_iter().flatten().filter_map(|answer| way.answered(answer)))
 }
 
+/// All of several answers together.
 fn sum(way: &Way, answers: std::ops::Range<usize>) -> Option<Buckets> {
     Buckets::sum(answers.filter_map(|answer| way.answered(answer)))
 }

@@ -191,7 +191,10 @@ impl World {
                 ready: service.ready.len() as u32,
                 removed_by_actions: service.removed_most.max(removed),
                 rolling_out: service.rolling,
-                healthy_version: replicas.clone().all(|replica| spec.versions[replica.version as usize].healthy),
+                healthy_version: replicas
+                    .clone()
+                    .filter(|replica| replica.is_placed())
+                    .all(|replica| spec.versions[replica.version as usize].healthy),
             };
             let service = &mut self.services[index];
             let attempts = service.take_bin_attempts();

@@ -81,7 +81,7 @@ pub(crate) enum OrderStep {
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     command: Command,
-    /// The platform will not carry it out.
+    /// The platform will not carry it out, or would not if anybody asked it to.
     refused: bool,
     /// What goes wrong with it; `None`: nothing.
     misdeed: Option<Misdeed>,
@@ -142,12 +142,10 @@ impl World {
         let usual = || Span::from_seconds_f64(spec.delay.sample(block.draw(DELAY_WORD)));
         let delay = if perfect { Span::ZERO } else { modelled.map_or_else(usual, |modelled| modelled.takes) };
         let failure = modelled.map_or(spec.failure, |modelled| modelled.fails);
-        let refused = hands == Hands::Usual && Threshold::from_ratio(failure).hit(block.word64(FAILURE_WORD));
-        let (misdeed, more) = match hands {
-            Hands::Perfect => (None, Span::ZERO),
-            Hands::Idle => (Some(Misdeed::NoEffect), Span::ZERO),
-            Hands::Usual => self.misdeed(&command),
-        };
+        let (drawn, more) = if perfect { (None, Span::ZERO) } else { self.misdeed(&command) };
+        let is_futile = hands == Hands::Idle && matches!(drawn, Some(Misdeed::Fails | Misdeed::NoEffect | Misdeed::Hangs));
+        let refused = !perfect && (is_futile || Threshold::from_ratio(failure).hit(block.word64(FAILURE_WORD)));
+        let misdeed = if hands == Hands::Idle { Some(Misdeed::NoEffect) } else { drawn };
         let later = if misdeed == Some(Misdeed::Late) { more } else { Span::ZERO };
         self.put_order(
             Order { command: command.clone(), refused, misdeed, is_echo: false, hands, stage: Stage::Ordered, bound: None },
@@ -212,7 +210,7 @@ impl World {
             let (action, what, target) = (command.id().clone(), command.action().clone(), command.target().clone());
             self.write(Event::ActionStarted { action, what, target });
         }
-        if refused {
+        if refused && self.orders[index as usize].hands != Hands::Idle {
             return self.conclude_order(index, ActionOutcome::Failed("the platform did not carry it out".to_owned()));
         }
         if let Some(misdeed) = misdeed {
@@ -233,10 +231,12 @@ impl World {
         }
     }
 
-    /// An order is reported as done and has done nothing. Of one that is left out all the same is known under which locks it came, so that what comes
-    /// after it is refused or let in as it would have been.
+    /// An order is reported as done and has done nothing. Of one that is left out all the same is known under which locks it came, if it would have been
+    /// carried out, so that what comes after it is refused or let in as it would have been. It is known as soon as the order begins, without a preparation.
     fn conclude_without_effect(&mut self, index: u32, command: &Command) {
-        let checked = if self.orders[index as usize].hands == Hands::Idle { self.check_fence(command) } else { Ok(()) };
+        let order = &self.orders[index as usize];
+        let is_noticed = order.hands == Hands::Idle && !order.refused;
+        let checked = if is_noticed { self.check_fence(command) } else { Ok(()) };
         self.conclude_order(index, checked.map_or_else(ActionOutcome::Failed, |()| ActionOutcome::Succeeded));
     }
 
@@ -590,6 +590,11 @@ impl World {
         if meant.is_empty() {
             let lost = if self.nodes.is_empty() { "zone" } else { "zone or node" };
             return Err(format!("{target} cannot be reached: its {lost} is lost"));
+        }
+        // What has no place has no process either, and whoever waits for it may wait for ever.
+        meant.retain(|replica| self.replicas[*replica as usize].is_placed());
+        if meant.is_empty() {
+            return Err(format!("{target} has no place to run in"));
         }
         let mut meant = share_of(meant, half)?;
         if mode == RestartMode::Rolling {

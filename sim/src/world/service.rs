@@ -260,6 +260,11 @@ impl Service {
     pub(super) fn take_bin_attempts(&mut self) -> u64 {
         std::mem::take(&mut self.bin_attempts)
     }
+
+    /// How many of its replicas have a place.
+    pub(crate) fn placed(&self) -> u32 {
+        self.replicas.len() as u32 - self.unplaced
+    }
 }
 
 impl Replica {

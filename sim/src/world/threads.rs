@@ -8,7 +8,7 @@ impl Replica {
     pub(crate) fn thread_figures(&self, world: &World) -> Option<(u32, u32)> {
         let spec = world.spec.services[self.service as usize].threads?;
         let limit = self.thread_limit.unwrap_or(spec.limit);
-        let peers = (world.services[self.service as usize].replicas.len() as u32).saturating_sub(1);
+        let peers = world.services[self.service as usize].placed().saturating_sub(1);
         Some(((spec.base + spec.per_peer * peers).min(limit), limit))
     }
 
@@ -16,7 +16,7 @@ impl Replica {
     fn peers_out_of_reach(&self, world: &World) -> f64 {
         let Some(spec) = world.spec.services[self.service as usize].threads else { return 0.0 };
         let limit = self.thread_limit.unwrap_or(spec.limit);
-        let peers = (world.services[self.service as usize].replicas.len() as u32).saturating_sub(1);
+        let peers = world.services[self.service as usize].placed().saturating_sub(1);
         let reached = limit.saturating_sub(spec.base) / spec.per_peer.max(1);
         if peers == 0 || reached >= peers { 0.0 } else { f64::from(peers - reached) / f64::from(peers) }
     }
@@ -38,8 +38,8 @@ impl World {
         }
         let replicas = &self.services[service as usize].replicas;
         let is_well = replicas.iter().all(|replica| self.error_of_threads(*replica) <= 0.0);
-        let (wanted, living) = (self.services[service as usize].wanted, replicas.len() as u32);
-        if is_well && living == wanted {
+        let state = &self.services[service as usize];
+        if is_well && state.placed() == state.wanted {
             let name = self.spec.services[service as usize].name.clone();
             self.end_of_kind(
                 "every process has a thread for each of its peers",

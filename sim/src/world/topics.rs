@@ -563,9 +563,10 @@ impl World {
         if !flight.lost {
             self.settle_message(inbox, flight, result);
         } else if result.is_ok() {
-            self.inboxes[inbox as usize].totals.repeated += 1;
-            if matches!(flight.message.poison, Poison::Kills(_)) {
-                self.todo.errands.push(Errand::Kill(flight.replica));
+            match flight.message.poison {
+                Poison::None => self.inboxes[inbox as usize].totals.repeated += 1,
+                Poison::Kills(_) => self.todo.errands.push(Errand::Kill(flight.replica)),
+                Poison::Fails(_) => {}
             }
         }
     }

@@ -12,7 +12,9 @@ use firedrill_core::quantity::{Bytes, Factor};
 use firedrill_core::random::Seed;
 use firedrill_core::time::{Class, Span, Time};
 use firedrill_core::transcript::Desk;
-use firedrill_sim::spec::{FaultKind, MemorySpec, Phase, ProbePath, ProbeSpec, WorldSpec};
+use firedrill_sim::spec::{
+    ActuatorFaultSpec, Amount, FaultKind, MemorySpec, Misdeed, NodePoolSpec, Phase, ProbePath, ProbeSpec, ThreadSpec, WorldSpec,
+};
 use firedrill_sim::{Automation, Finished, Options, Run};
 use firedrill_telemetry::store::Store;
 
@@ -22,6 +24,13 @@ fn fleet(replicas: u32, horizon: u64) -> WorldSpec {
     api.replicas = replicas;
     api.workers = Some(8);
     world(horizon, vec![api], vec![client("users", "api", 20.0)])
+}
+
+/// The same on one node that has room for so many.
+fn with_room_for(room: u64, mut spec: WorldSpec) -> WorldSpec {
+    spec.services[0].life.request_millicores = 1000;
+    spec.nodes = vec![NodePoolSpec { name: Name::new("n"), count: 1, zone: Name::new("a"), millicores: 1000 * room, memory: mib(1000) }];
+    spec
 }
 
 fn crash_times<A>(finished: &Finished<A>) -> Vec<f64> {
@@ -385,20 +394,37 @@ fn an_action_whose_lock_somebody_took_later_is_turned_away_where_it_lands() {
 }
 
 #[test]
-fn an_action_that_is_left_out_is_reported_as_done_whatever_the_platform_would_have_done_and_its_lock_is_known_after_it() {
-    let mut spec = fleet(1, 80);
-    spec.actions.failure = share(1.0);
-    let told = |left_out: &'static [u64]| {
+fn an_action_that_is_left_out_is_reported_as_done_and_its_lock_is_known_after_it_if_it_would_have_been_carried_out() {
+    let told = |spec: &WorldSpec, left_out: &'static [u64]| {
         let holder = Holder { tokens: &[7, 6], left_out, given: 0 };
         let finished = Run::new(Arc::new(spec.clone()), Seed(1), Options::default(), holder).finish();
         results(&finished).into_iter().map(|(_, told)| told).collect::<Vec<_>>()
     };
-    let refused = |number: u32| format!("holder#{number} failed: the platform did not carry it out");
-    assert_eq!(told(&[]), [refused(0), refused(1)]);
-    assert_eq!(told(&[0]), ["holder#0 succeeded".to_owned(), refused(1)]);
+    let sound = fleet(1, 80);
     // Who comes later with an older token comes too late, as it would have with the action carried out.
     let lost = "holder#1 failed: the lock of service/api was lost: token 6 is older than 7";
-    assert_eq!(told(&[0, 1]), ["holder#0 succeeded", lost]);
+    assert_eq!(told(&sound, &[0]), ["holder#0 succeeded", lost]);
+    assert_eq!(told(&sound, &[0, 1]), ["holder#0 succeeded", lost]);
+    let mut refusing = sound.clone();
+    refusing.actions.failure = share(1.0);
+    let refused = |number: u32| format!("holder#{number} failed: the platform did not carry it out");
+    assert_eq!(told(&refusing, &[]), [refused(0), refused(1)]);
+    assert_eq!(told(&refusing, &[0]), ["holder#0 succeeded".to_owned(), refused(1)]);
+    // What would have been refused leaves no lock behind.
+    assert_eq!(told(&refusing, &[0, 1]), ["holder#0 succeeded", "holder#1 succeeded"]);
+    for misdeed in [Misdeed::Fails, Misdeed::NoEffect, Misdeed::Hangs] {
+        let mut wrong = sound.clone();
+        let (shares, late_by) = (vec![(misdeed, share(1.0))], seconds(1.0));
+        wrong.actuators = vec![ActuatorFaultSpec {
+            name: Name::new("wrong"),
+            at: at(0),
+            lasting: Some(Span::from_seconds(61)),
+            action: None,
+            shares,
+            late_by,
+        }];
+        assert_eq!(told(&wrong, &[0]), ["holder#0 succeeded", "holder#1 succeeded"], "{misdeed:?}");
+    }
 }
 
 #[test]
@@ -413,6 +439,37 @@ fn restarts_take_all_at_once_or_one_after_the_other() {
     let finished = run_cured(&spec, 1);
     assert_eq!(results(&finished), [(90.0, "oracle#0 succeeded".to_owned())]);
     assert!(finished.ledger.services[0].bins.iter().all(|bin| bin.removed_by_actions <= 1));
+}
+
+#[test]
+fn a_restart_does_not_wait_for_a_replica_that_has_no_place() {
+    for (mode, end) in [(RestartMode::AtOnce, 70.0), (RestartMode::Rolling, 80.0)] {
+        let mut spec = with_room_for(2, fleet(3, 100));
+        spec.cures = vec![cure(60, Action::Restart { mode }, service_target("api"))];
+        assert_eq!(results(&run_cured(&spec, 1)), [(end, "oracle#0 succeeded".to_owned())]);
+        spec.cures = vec![cure(60, Action::Restart { mode }, replica_target("api-2"))];
+        let nowhere = "oracle#0 failed: replica/api-2 has no place to run in";
+        assert_eq!(results(&run_cured(&spec, 1)), [(60.0, nowhere.to_owned())]);
+    }
+}
+
+#[test]
+fn what_has_no_place_is_nobodys_peer_and_runs_no_version() {
+    let mut spec = with_room_for(4, fleet(4, 300));
+    // Threads for three peers.
+    spec.services[0].threads = Some(ThreadSpec { base: 60, per_peer: 10, limit: 90 });
+    spec.faults = vec![fault("more", 60, None, FaultKind::ScaleOut { service: Name::new("api"), by: 2 })];
+    let finished = run(&spec, 1);
+    assert_eq!(finished.ledger.services[0].bins.last().unwrap().replicas, 6);
+    assert!((outcome_share(&finished, (60, 290), RequestOutcome::Good) - 1.0).abs() < 1e-9);
+    assert_eq!(finished.ledger.faults[0].ended, None, "it is over once they run, and they cannot");
+    spec.services[0].threads = None;
+    spec.services[0].rollout.max_unavailable = Amount::Count(0);
+    spec.services[0].versions.push(broken_deploy().services[0].versions[1].clone());
+    spec.faults = vec![fault("deploy", 60, None, FaultKind::Deploy { service: Name::new("api"), version: Name::new("v2") })];
+    let bins = run(&spec, 1).ledger.services[0].bins.clone();
+    assert!(bins.last().is_some_and(|bin| (bin.replicas, bin.ready, bin.rolling_out) == (5, 4, true)), "{bins:?}");
+    assert!(bins.iter().all(|bin| bin.healthy_version), "nobody runs the new one: {bins:?}");
 }
 
 #[test]

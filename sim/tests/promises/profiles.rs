@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::common::*;
-use firedrill_core::action::Target;
+use firedrill_core::action::{Action, RestartMode, Target};
 use firedrill_core::ledger::ServiceTotals;
 use firedrill_core::name::Name;
 use firedrill_core::quantity::Bytes;
@@ -196,6 +196,19 @@ fn opentelemetry_and_micrometer_tell_calls_by_how_they_ended() {
     assert!(total(&done, "http_server_active_requests") < 0.5);
     let base = total(&done, r#"jvm_memory_used_bytes{service="back",area="heap"}"#);
     same(base, mib(100).get(), "memory");
+}
+
+#[test]
+fn a_deployment_is_available_by_the_replicas_that_count_as_available() {
+    let mut spec = shop(&[]);
+    spec.profiles = vec![Profile::KubeStateMetrics];
+    spec.services[1].rollout.min_ready = Span::from_seconds(120);
+    spec.cures = vec![cure(200, Action::Restart { mode: RestartMode::AtOnce }, Target::Service(Name::new("front")))];
+    let of_front = |metric: &str| total(&run_cured(&spec, 4), &format!(r#"{metric}deployment="front"}}"#));
+    same(of_front("kube_deployment_status_replicas_ready{"), 2, "ready replicas");
+    assert!(of_front("kube_deployment_status_replicas_available{") < 0.5);
+    assert!(of_front(r#"kube_deployment_status_condition{condition="Available",status="true","#) < 0.5);
+    same(of_front(r#"kube_deployment_status_condition{condition="Available",status="false","#), 1, "that it is not available");
 }
 
 #[test]
