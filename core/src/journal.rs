@@ -80,7 +80,7 @@ pub struct Weighed {
 /// How many elements of one part of the system a condition holds for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountedPart {
-    /// The part: a service or a zone.
+    /// The part: a service, a zone, or a replica that is told of by itself.
     pub part: Target,
     /// Elements for which it is true.
     pub holding: u64,
@@ -113,8 +113,8 @@ pub enum Input {
         elements: u64,
         /// The error if it could not be evaluated, for people; otherwise empty.
         error: String,
-        /// The same for each service or zone that is counted by itself, sorted, each once; of those that are not here nothing is seen. `None` if
-        /// everything is counted together, or nothing is seen at all.
+        /// The same for each service or zone that is counted by itself, and for each replica that is not healthy where a guard goes by that; sorted, each
+        /// once. Of a service or zone that is not here nothing is seen. `None` if nothing is told apart.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parts: Option<Vec<CountedPart>>,
     },

@@ -306,7 +306,7 @@ impl GuardSettings {
     }
 
     /// Counts what is asked for a fact, by what its condition says of each element. A budget that goes by whether its target is healthy is told of every
-    /// healthy replica by itself, as a part of its own.
+    /// replica that is not by itself, as a part of its own.
     ///
     /// # Errors
     /// As [`placing::count`], or no guard asks for such a count; in words for people.
@@ -315,7 +315,7 @@ impl GuardSettings {
         let mut count = placing::count(watch, elements, inventory)?;
         if fact == Fact::Budget && self.disruption_budget.as_ref().is_some_and(|budget| budget.target_is_unhealthy) {
             let parts = count.parts.get_or_insert_default();
-            parts.extend(placing::healthy(watch, elements, inventory));
+            parts.extend(placing::unhealthy(watch, elements, inventory));
             parts.sort_by(|one, other| one.part.cmp(&other.part));
         }
         Ok(count)
@@ -408,7 +408,7 @@ impl Fact {
 pub enum Known {
     /// Yes, no or no telling, with the figures that were compared.
     Judged(Truth, String),
-    /// So many of so many elements, or why they could not be counted; and the same by service or zone, if these are counted by themselves.
+    /// So many of so many elements, or why they could not be counted; and the same by parts, if these are told apart.
     Counted(u64, u64, String, #[serde(default)] Option<Vec<CountedPart>>),
     /// A number with its figures, or why there is none.
     Measured(Option<f64>, String),
@@ -698,7 +698,7 @@ impl Answer {
 }
 
 /// The version of what guards remember.
-pub const STATE_VERSION: u32 = 4;
+pub const STATE_VERSION: u32 = 5;
 
 /// What guards remember of all policies together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -754,10 +754,22 @@ impl Guards {
     /// An action starts.
     pub fn started(&mut self, proposal: &Proposal, now: Time) {
         self.remediations.started(proposal);
+        self.noted(proposal, now);
+    }
+
+    /// One start.
+    fn noted(&mut self, proposal: &Proposal, now: Time) {
         self.starts.record(proposal, now);
         self.touch(&proposal.target, now);
         self.attempts.started(proposal, now);
         self.breakers.started(&proposal.policy, proposal.incident);
+    }
+
+    /// An action that somebody defined starts with its first part; the later ones are held until they begin, or are given up.
+    pub fn started_whole(&mut self, whole: &[Proposal], now: Time) {
+        let Some(first) = whole.first() else { return };
+        self.remediations.started_whole(whole);
+        self.noted(first, now);
     }
 
     /// A policy that asks for locks takes those of what it acts on, until its incident is closed or the lease is over. Gives
@@ -1183,7 +1195,7 @@ mod tests {
         guards.ended(&Name::new("p"), 0, Time::from_seconds(2));
         let text = serde_json::to_string(&guards).unwrap();
         assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), guards);
-        let other = text.replacen("\"version\":4", "\"version\":9", 1);
+        let other = text.replacen("\"version\":5", "\"version\":9", 1);
         assert!(guards.is_current() && !serde_json::from_str::<Guards>(&other).unwrap().is_current());
     }
 }

@@ -197,6 +197,9 @@ pub(super) struct Group {
     /// What of the last wave was not carried out, and why.
     pub(super) failures: Vec<String>,
     pub(super) reverting: bool,
+    /// Why it is undone, if it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) why: String,
     /// Whether something of it was never reported on: then a person is called, whatever the step says of failures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_lost: bool,
@@ -222,6 +225,7 @@ impl Group {
             earlier: Vec::new(),
             failures: Vec::new(),
             reverting: false,
+            why: String::new(),
             is_lost: false,
             fence: None,
         }

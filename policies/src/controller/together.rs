@@ -1,15 +1,17 @@
 //! Steps of several actions: those that start together, those that come to one target after the other, and those that somebody defined.
 //!
 //! - A step is planned as waves. What is in a wave starts together; each action passes the guards by itself, and those before it count as in
-//!   flight already. An action that somebody defined passes them once, as the sum of its parts, which then follow each other.
+//!   flight already. An action that somebody defined passes them once, as the sum of its parts, which then follow each other; all of them are held
+//!   from the start, until they are done or given up.
 //! - A wave is done when all of it has ended. Of a staged step it is verified before the next begins; otherwise the step is, at its end.
 //! - What a guard keeps back of a staged wave is put off to a wave of its own, as long as something of the wave could start. Of a parallel
 //!   step it counts as failed. If nothing could start, the step is refused as any other.
-//! - Undoing undoes what was carried out in all waves, together.
+//! - Undoing undoes what was carried out in all waves, together; the parts of an action that somebody defined one after the other, the last first, as one
+//!   action too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::action::{Action, ActionId, ActionOutcome, ActionResult, Fence, Target};
+use firedrill_core::action::{Action, ActionId, ActionOutcome, ActionResult, Fence, Scale, Target};
 use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
@@ -43,7 +45,8 @@ impl Turn<'_> {
         let pieces = policy.parts(step).iter();
         let pieces = pieces.map(|part| Piece { action: part.action.clone(), target: target(&part.target), modelled: part.modelled });
         let pieces: Vec<Piece> = pieces.collect();
-        let waves = if is_one { pieces.into_iter().map(|piece| vec![piece]).collect() } else { vec![pieces] };
+        // What labels make one and the same is not done twice at a time.
+        let waves = if is_one { one_by_one(pieces) } else { vec![each_once(pieces)] };
         incident.group = Some(Group::new(waves));
         self.inquire(incident, false);
     }
@@ -248,7 +251,7 @@ impl Turn<'_> {
             }
             return self.hold_back(incident, guard, &answer);
         }
-        self.guards.started(&proposals[0], self.now);
+        self.guards.started_whole(&proposals, self.now);
         incident.is_careful = self.is_careful(&incident, &proposals, gathered);
         let mut begun = Begun { proposals, ..Begun::default() };
         let count = pieces.len();
@@ -277,6 +280,7 @@ impl Turn<'_> {
             Some((guard, answer)) => {
                 let Proposal { action, target, .. } = proposals[0].clone();
                 self.journal_refusal(&incident, (Some(action), target), guard, &answer);
+                self.guards.remediations.given_up(&self.setup.policy.name, incident.id);
                 self.hold_back(incident, guard, &answer);
             }
         }
@@ -392,7 +396,13 @@ impl Turn<'_> {
         let policy = self.setup.policy.clone();
         let deed = policy.steps.get(incident.step).map(|step| &step.deed);
         let group = incident.group.as_mut().expect("it was found so");
+        if group.reverting && !group.waves.is_empty() {
+            return self.undo_next(incident);
+        }
         let failures = group.failures.join("; ");
+        if !failures.is_empty() {
+            self.guards.remediations.given_up(&policy.name, incident.id);
+        }
         if group.is_lost {
             let reason = format!("step {}: {failures}", incident.step + 1);
             return self.hand_over(incident, &reason);
@@ -440,33 +450,23 @@ impl Turn<'_> {
 
     /// Undoes all that a step of several actions has carried out.
     pub(super) fn revert_together(&mut self, mut incident: Box<Incident>, why: &str) {
+        let is_one = matches!(self.setup.policy.steps.get(incident.step).map(|step| &step.deed), Some(Deed::Own(_)));
         let group = incident.group.as_mut().expect("only what is of several comes here");
         let (done, earlier) = (std::mem::take(&mut group.done), std::mem::take(&mut group.earlier));
         group.waves.clear();
         group.failures.clear();
         group.reverting = true;
-        let mut begun = Begun::default();
-        let mut left = Vec::new();
+        why.clone_into(&mut group.why);
+        let (mut undoings, mut left) = (Vec::new(), Vec::new());
         for piece in earlier.into_iter().chain(done).rev() {
-            let Some(undo) = inverse(&piece.action, &piece.target, &self.setup.inventory) else {
-                left.push(format!("{} on {} cannot be reverted: it is not declared", piece.action, piece.target));
-                continue;
-            };
-            let piece = Piece { action: undo, ..piece };
-            let proposal = self.proposal_of(&incident, &piece);
-            let guards: Vec<Guard> = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing()).collect();
-            match self.ask(&incident, std::slice::from_ref(&proposal), &guards, &Gathered::default()) {
-                None => {
-                    self.guards.started(&proposal, self.now);
-                    self.begin(&incident, piece, format!("undo: {why}"), &mut begun);
-                    begun.proposals.push(proposal);
-                }
-                Some((guard, answer)) => {
-                    self.journal_refusal(&incident, (Some(piece.action.clone()), piece.target.clone()), guard, &answer);
-                    left.push(format!("{} on {} was refused by {}: {}", piece.action, piece.target, guard.word(), answer.figures));
-                }
+            match inverse(&piece.action, &piece.target, &self.setup.inventory) {
+                Some(undo) => undoings.push(Piece { action: undo, ..piece }),
+                None => left.push(format!("{} on {} cannot be reverted: it is not declared", piece.action, piece.target)),
             }
         }
+        let undoings = needed(undoings);
+        let (begun, left) =
+            if is_one { self.undo_as_one(&mut incident, undoings, left) } else { self.undo_at_once(&incident, undoings, left) };
         if begun.proposals.is_empty() {
             return self.hand_over(incident, &format!("{why}; {}", left.join("; ")));
         }
@@ -474,6 +474,69 @@ impl Turn<'_> {
             group.failures = left;
         }
         self.begun(incident, begun);
+    }
+
+    /// Begins whatever of several undoings the guards let pass. Gives what has begun, and what is left and why.
+    fn undo_at_once(&mut self, incident: &Incident, undoings: Vec<Piece>, mut left: Vec<String>) -> (Begun, Vec<String>) {
+        let mut begun = Begun::default();
+        for piece in undoings {
+            let proposal = self.proposal_of(incident, &piece);
+            match self.ask_to_undo(incident, std::slice::from_ref(&proposal)) {
+                Ok(()) => {
+                    self.guards.started(&proposal, self.now);
+                    self.begin(incident, piece, undoing(incident), &mut begun);
+                    begun.proposals.push(proposal);
+                }
+                Err(why) => left.push(why),
+            }
+        }
+        (begun, left)
+    }
+
+    /// As [`Self::undo_at_once`], of the parts of an action that somebody defined: they pass together, and the first begins.
+    fn undo_as_one(&mut self, incident: &mut Incident, undoings: Vec<Piece>, mut left: Vec<String>) -> (Begun, Vec<String>) {
+        let mut begun = Begun::default();
+        let proposals: Vec<Proposal> = undoings.iter().map(|piece| self.proposal_of(incident, piece)).collect();
+        let mut waves = one_by_one(undoings);
+        if waves.is_empty() {
+            return (begun, left);
+        }
+        if let Err(why) = self.ask_to_undo(incident, &proposals) {
+            left.push(why);
+            return (begun, left);
+        }
+        self.guards.started_whole(&proposals, self.now);
+        for piece in waves.remove(0) {
+            self.begin(incident, piece, undoing(incident), &mut begun);
+        }
+        begun.proposals = proposals;
+        if let Some(group) = &mut incident.group {
+            group.waves = waves;
+        }
+        (begun, left)
+    }
+
+    /// The next undoing of several that follow each other, whatever became of those before: what is half done must not be left so.
+    fn undo_next(&mut self, mut incident: Box<Incident>) {
+        let group = incident.group.as_mut().expect("it is planned");
+        let wave = group.waves.remove(0);
+        let mut begun = Begun { fence: group.fence.clone(), ..Begun::default() };
+        for piece in wave {
+            let proposal = self.proposal_of(&incident, &piece);
+            self.guards.started(&proposal, self.now);
+            self.begin(&incident, piece, undoing(&incident), &mut begun);
+        }
+        self.begun(incident, begun);
+    }
+
+    /// Asks the guards that are asked before undoing, of all that is undone as one; if they refuse, says what is left and why.
+    fn ask_to_undo(&mut self, incident: &Incident, proposals: &[Proposal]) -> Result<(), String> {
+        let guards: Vec<Guard> = Guard::ALL.into_iter().filter(|guard| guard.is_asked_before_undoing()).collect();
+        let Some((guard, answer)) = self.ask(incident, proposals, &guards, &Gathered::default()) else { return Ok(()) };
+        let Proposal { action, target, .. } = &proposals[0];
+        self.journal_refusal(incident, (Some(action.clone()), target.clone()), guard, &answer);
+        let what: Vec<String> = proposals.iter().map(|own| format!("{} on {}", own.action, own.target)).collect();
+        Err(format!("{} was refused by {}: {}", what.join(" and "), guard.word(), answer.figures))
     }
 
     fn proposal_of(&self, incident: &Incident, piece: &Piece) -> Proposal {
@@ -491,6 +554,50 @@ struct Begun {
     starts: Vec<usize>,
     /// Locks that are held already.
     fence: Option<Fence>,
+}
+
+/// Why something is undone.
+fn undoing(incident: &Incident) -> String {
+    format!("undo: {}", incident.group.as_ref().map_or("", |group| group.why.as_str()))
+}
+
+/// A wave for each.
+fn one_by_one(pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
+    pieces.into_iter().map(|piece| vec![piece]).collect()
+}
+
+/// Without what is there already.
+fn each_once(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut once: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        if !once.iter().any(|own| own.action == piece.action && own.target == piece.target) {
+            once.push(piece);
+        }
+    }
+    once
+}
+
+/// Undoings in their order, without those that others make needless: what sets something back for good does it once, and nothing is added to or taken from a
+/// number that is set back to what is declared. Flags are set again as they were set, but not twice in a row.
+fn needed(undoings: Vec<Piece>) -> Vec<Piece> {
+    let is_to = |piece: &Piece| matches!(piece.action, Action::Scale { replicas: Scale::To(_) });
+    let set_back: BTreeSet<Target> = undoings.iter().filter(|piece| is_to(piece)).map(|piece| piece.target.clone()).collect();
+    let mut kept: Vec<Piece> = Vec::new();
+    for piece in undoings {
+        let mut alike = kept.iter().rev().filter(|own| own.target == piece.target);
+        let is_needless = match &piece.action {
+            Action::Scale { replicas: Scale::By(_) } => set_back.contains(&piece.target),
+            Action::SetFlag { flag, .. } => {
+                let last = alike.find(|own| matches!(&own.action, Action::SetFlag { flag: other, .. } if other == flag));
+                last.is_some_and(|own| own.action == piece.action)
+            }
+            action => alike.any(|own| own.action == *action),
+        };
+        if !is_needless {
+            kept.push(piece);
+        }
+    }
+    kept
 }
 
 /// Targets in their order, in waves.
@@ -881,6 +988,96 @@ guard:
         own(&targets).check(0, fires("api-3"), &["open 0", "start restart#0 drain replica/api-3"]);
     }
 
+    /// Two scalings of the service, which are undone if they did not help.
+    fn two_scalings(first: &str, second: &str) -> String {
+        let models = format!("      - {{ {first}, takes: 30s, fails: 0% }}\n      - {{ {second}, takes: 30s, fails: 0% }}\n");
+        let (from, to) = (OWN.find("      - { drain").unwrap(), OWN.find("    runs:").unwrap());
+        let text = format!("{}{models}{}", &OWN[..from], &OWN[to..]);
+        let text = text.replace("{ replica: $pod }", "{ service: $pod }").replace("within: 60s }", "within: 1s }\n    on_failure: revert");
+        text.replace("rate_limit: [{ max: 1, window: 1h, scope: all }]", "cooldown: 1m")
+    }
+
+    #[test]
+    fn like_parts_of_an_own_action_are_undone_one_after_the_other() {
+        let mut bench = own(&two_scalings("scale: { by: 1 }", "scale: { by: 1 }"));
+        bench.check(0, fires("api"), &["open 0", "start restart#0 scale (by +1) service/api"]);
+        bench.check(1, ended(0, OK), &["start restart#1 scale (by +1) service/api"]);
+        bench.step(2, ended(1, OK));
+        bench.step(2, answer(0, Truth::False));
+        bench.check(3, answer(1, Truth::False), &["verified Failed after 1s", "start restart#2 scale (by -1) service/api"]);
+        // What is not undone yet is held.
+        let deeds =
+            |bench: &Bench| bench.guards.remediations.all().flat_map(|own| &own.deeds).map(|deed| deed.is_held()).collect::<Vec<_>>();
+        assert_eq!(deeds(&bench), [false, false, true, true]);
+        bench.check(4, failure(2), &["start restart#3 scale (by -1) service/api"]);
+        let end = "close 0: the revert failed: scale (by -1) on service/api failed: no quota";
+        bench.check(5, ended(3, OK), &["page team", end]);
+        assert!(deeds(&bench).is_empty());
+    }
+
+    #[test]
+    fn what_is_set_back_to_what_is_declared_is_set_back_once() {
+        for (first, second) in [("to: 3", "to: 6"), ("by: 2", "to: 6"), ("to: 6", "by: 2")] {
+            let mut bench = own(&two_scalings(&format!("scale: {{ {first} }}"), &format!("scale: {{ {second} }}")));
+            bench.step(0, fires("api"));
+            bench.step(1, ended(0, OK));
+            bench.step(2, ended(1, OK));
+            bench.step(2, answer(0, Truth::False));
+            bench.check(3, answer(1, Truth::False), &["verified Failed after 1s", "start restart#2 scale (to 4) service/api"]);
+            bench.check(4, ended(2, OK), &["page team", "close 0: the actions did not help and were reverted"]);
+        }
+        // Parallel actions too, whose undoings start at one time.
+        let limits = PARALLEL
+            .replace("scale: { by: 2 }", "limit_retries: { retries: 1, lasting: 1m }\n        target: { client: users }")
+            .replace("on_failure: escalate", "on_failure: revert")
+            .replace("within: 60s", "within: 1s");
+        let mut bench = Bench::new(&limits, Stage::Full);
+        bench.step(0, fires("api"));
+        bench.step(1, ended(0, OK));
+        bench.step(1, ended(1, OK));
+        bench.step(1, answer(0, Truth::False));
+        let undone = bench.told(2, answer(1, Truth::False));
+        assert_eq!(undone.iter().filter(|told| told.starts_with("start ")).count(), 1, "{undone:?}");
+    }
+
+    #[test]
+    fn what_labels_make_one_and_the_same_is_done_once_at_a_time() {
+        let same = PARALLEL.replace(
+            "limit_retries: { retries: 0, lasting: 1m }\n        target: { client: users }",
+            "scale: { by: 2 }\n        target: { service: $service }",
+        );
+        let mut bench = Bench::new(&same, Stage::Full);
+        let labels = notification(AlertStatus::Firing, &[("pod", "api"), ("service", "api")]);
+        bench.check(0, labels, &["open 0", "start restart#0 scale (by +2) service/api"]);
+    }
+
+    #[test]
+    fn the_parts_of_an_own_action_are_held_from_the_start_and_let_go_when_one_fails() {
+        let apart = OWN.replace(
+            "restart: { mode: at_once }, takes: 2m, fails: 5%, target: { service: api }",
+            "drain: {}, takes: 2m, fails: 5%, target: { replica: api-3 }",
+        );
+        let apart = apart.replace(
+            "  rate_limit: [{ max: 1, window: 1h, scope: all }]\n  mutual_exclusion: { lease: 10m }\n",
+            "  caps: [{ scope: all, of: replicas, max: 2 }]\n",
+        );
+        let apart = apart.replace(
+            "within: 60s }",
+            "within: 60s }\n    on_failure: next\n  - limit_retries: { retries: 0, lasting: 1m }\n    target: { client: users }",
+        );
+        let mut bench = own(&apart);
+        bench.check(0, fires("api-1"), &["open 0", "start restart#0 drain replica/api-1"]);
+        let other =
+            RESTART.replace("policy: restart", "policy: other").replace("cooldown: 2m", "caps: [{ scope: all, of: replicas, max: 2 }]");
+        let mut second = Bench::new(&other, Stage::Full);
+        std::mem::swap(&mut bench.guards, &mut second.guards);
+        second.check(30, fires("api-2"), &["open 0", "refuse 0 by caps: 2 in flight + 1 > 2 (2 replicas of all)", "timer 0 at 90"]);
+        std::mem::swap(&mut bench.guards, &mut second.guards);
+        bench.check(40, failure(0), &["start restart#1 limit_retries (0 for 1m) client/users"]);
+        std::mem::swap(&mut bench.guards, &mut second.guards);
+        second.check(90, Input::Timer { timer: 0 }, &["start other#0 restart (rolling) replica/api-2"]);
+    }
+
     #[test]
     fn the_kill_switch_is_asked_again_before_a_part_that_cannot_be_undone_and_before_no_other() {
         let switched = OWN.replace("mutual_exclusion: { lease: 10m }", "kill_switch: { expr: off == 1 }");
@@ -925,7 +1122,20 @@ guard:
 
     #[test]
     fn a_restart_of_the_engine_in_the_middle_of_any_of_these_changes_nothing() {
-        let stories: [(&str, Vec<(u64, Input)>); 2] = [
+        let twice = two_scalings("scale: { by: 1 }", "scale: { by: 1 }").replace("    runs: ./rebuild.sh\n", "");
+        let stories: [(&str, Vec<(u64, Input)>); 3] = [
+            (
+                &twice,
+                vec![
+                    (0, fires("api")),
+                    (5, ended(0, OK)),
+                    (9, ended(1, OK)),
+                    (9, answer(0, Truth::False)),
+                    (10, answer(1, Truth::False)),
+                    (11, ended(2, OK)),
+                    (12, ended(3, OK)),
+                ],
+            ),
             (
                 PARALLEL,
                 vec![(0, fires("api")), (5, ended(1, OK)), (9, ended(0, OK)), (9, answer(0, Truth::False)), (69, answer(1, Truth::False))],

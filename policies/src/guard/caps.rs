@@ -10,7 +10,7 @@ use firedrill_core::inventory::{Inventory, ServiceEntry};
 use firedrill_core::name::Name;
 use firedrill_core::quantity::{Ratio, Rounding};
 
-use super::dedup::{Deed, Remediations};
+use super::dedup::{Deed, Remediation, Remediations};
 use super::estate::{Estate, all_with};
 use super::{Answer, Proposal, Scope, owner_of, service_of, services_touched, zones_touched};
 use crate::figures::{Figure, figures};
@@ -202,28 +202,48 @@ pub fn check(caps: &[Cap], proposal: &Proposal, whole: &[Proposal], remediations
 /// A proposal, and all that is one action with it.
 type Whole<'a> = (&'a Proposal, &'a [Proposal]);
 
-/// What an action takes that is of several: of each target what the one of them takes that takes the most, since they follow each other, and of a
-/// service never more than it has.
-pub(super) fn taken_together(whole: &[Proposal], inventory: &Inventory, taken: impl Fn(&Action, &Target) -> Option<u64>) -> Option<u64> {
-    if let [one] = whole {
-        return taken(&one.action, &one.target);
+/// What an action takes that is of several, which follow each other. Of each target what lasts adds up, as one replica less and then another, and beside it
+/// counts what the one of them takes that takes the most and gives it back, as restarts do; never more than a target or a service has.
+pub(super) fn taken_together<'a>(
+    whole: impl IntoIterator<Item = (&'a Action, &'a Target)>,
+    inventory: &Inventory,
+    taken: impl Fn(&Action, &Target) -> Option<u64>,
+) -> Option<u64> {
+    let mut whole = whole.into_iter();
+    let Some((action, target)) = whole.next() else { return Some(0) };
+    let Some(second) = whole.next() else { return taken(action, target) };
+    let mut of_each: BTreeMap<&Target, (u64, u64)> = BTreeMap::new();
+    for (action, target) in [(action, target), second].into_iter().chain(whole) {
+        let (lasts, passes) = of_each.entry(target).or_default();
+        let own = taken(action, target)?;
+        match action {
+            Action::Scale { replicas: Scale::By(_) } => *lasts = lasts.saturating_add(own),
+            // To so many is to so many, however often.
+            Action::Scale { .. } | Action::Drain | Action::ShiftTraffic { .. } => *lasts = own.max(*lasts),
+            _ => *passes = own.max(*passes),
+        }
     }
-    let mut of_each: BTreeMap<&Target, u64> = BTreeMap::new();
-    for part in whole {
-        let most = of_each.entry(&part.target).or_default();
-        *most = taken(&part.action, &part.target)?.max(*most);
-    }
+    let all_of = |target: &Target| taken(&Action::Restart { mode: RestartMode::AtOnce }, target);
     let mut of_owners: BTreeMap<Target, u64> = BTreeMap::new();
-    for (target, most) in of_each {
-        *of_owners.entry(owner_of(target, inventory)).or_default() += most;
+    for (target, (lasts, passes)) in of_each {
+        let of_owner = of_owners.entry(owner_of(target, inventory)).or_default();
+        *of_owner = of_owner.saturating_add(lasts.saturating_add(passes).min(all_of(target)?));
     }
     let bounded = of_owners.into_iter().map(|(owner, sum)| match &owner {
-        Target::Service(service) if inventory.services.contains_key(service) => {
-            Some(sum.min(taken(&Action::Restart { mode: RestartMode::AtOnce }, &owner)?))
-        }
+        Target::Service(service) if inventory.services.contains_key(service) => Some(sum.min(all_of(&owner)?)),
         _ => Some(sum),
     });
     bounded.sum()
+}
+
+/// As [`taken_together`], of what stands in flight.
+pub(super) fn held<'a>(deeds: impl IntoIterator<Item = &'a Deed>) -> impl Iterator<Item = (&'a Action, &'a Target)> {
+    deeds.into_iter().map(|deed| (&deed.action, &deed.target))
+}
+
+/// As [`taken_together`], of what is proposed.
+pub(super) fn proposed(whole: &[Proposal]) -> impl Iterator<Item = (&Action, &Target)> {
+    whole.iter().map(|own| (&own.action, &own.target))
 }
 
 fn of_one(
@@ -251,14 +271,15 @@ fn of_one(
     if this > 0 && in_flight + this > limit { Answer::refused(figures, None) } else { Answer::passed(figures) }
 }
 
-/// What other remediations have touched, and what this one has running beside the proposal.
-fn in_flight<'a>(proposal: &Proposal, remediations: &'a Remediations) -> impl Iterator<Item = &'a Deed> + use<'a> {
+/// What other remediations have touched or will with what was let in, and what this one has running beside the proposal. What is one action stands together.
+fn in_flight<'a>(proposal: &Proposal, remediations: &'a Remediations) -> impl Iterator<Item = &'a [Deed]> + use<'a> {
     let Proposal { policy, incident, .. } = proposal;
-    remediations.others(policy, *incident).flat_map(|other| &other.deeds).chain(remediations.own_running(policy, *incident))
+    let own = remediations.own_running(policy, *incident).map(std::slice::from_ref);
+    remediations.others(policy, *incident).flat_map(Remediation::wholes).chain(own)
 }
 
-/// As [`in_flight`], as far as it can touch a part of the system, in no particular order.
-fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediations) -> Vec<&'a Deed> {
+/// As [`in_flight`], without what cannot touch a part of the system, in no particular order.
+fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediations) -> Vec<&'a [Deed]> {
     match part {
         Part::Service(service) => remediations.in_flight_near((&proposal.policy, proposal.incident), service),
         _ => in_flight(proposal, remediations).collect(),
@@ -267,10 +288,10 @@ fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediat
 
 /// Replicas in flight, and those that the proposal adds.
 fn replicas_touched(part: &Part, (proposal, whole): Whole<'_>, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
+    let taken = |action: &Action, target: &Target| Some(replicas_taken(action, target, part, inventory));
     let deeds = in_flight_in(part, proposal, remediations);
-    let in_flight = deeds.iter().map(|deed| replicas_taken(&deed.action, &deed.target, part, inventory)).sum();
-    let this = taken_together(whole, inventory, |action, target| Some(replicas_taken(action, target, part, inventory)));
-    (in_flight, this.unwrap_or_default())
+    let in_flight = deeds.into_iter().map(|deeds| taken_together(held(deeds), inventory, taken)).sum::<Option<u64>>();
+    (in_flight.unwrap_or_default(), taken_together(proposed(whole), inventory, taken).unwrap_or_default())
 }
 
 /// Capacity in flight, and what the proposal adds; `None` if a capacity is not declared.
@@ -289,8 +310,8 @@ fn capacity_touched(
         };
         services_touched(target, inventory).into_iter().map(of_one).sum::<Option<u64>>()
     };
-    let in_flight = in_flight(proposal, remediations).map(|deed| taken(&deed.action, &deed.target)).sum::<Option<u64>>()?;
-    Some((in_flight, taken_together(whole, inventory, taken)?))
+    let in_flight = in_flight(proposal, remediations).map(|deeds| taken_together(held(deeds), inventory, taken)).sum::<Option<u64>>()?;
+    Some((in_flight, taken_together(proposed(whole), inventory, taken)?))
 }
 
 /// The declared capacity of a part of the system; `None` if that of any service there is not declared.
@@ -313,9 +334,9 @@ fn targets_touched(part: &Part, (proposal, whole): Whole<'_>, remediations: &Rem
         Part::Zones(_, _, zones) => zones_touched(target, inventory).iter().any(|zone| zones.contains(zone)),
         Part::Owned(_, services) => services_touched(target, inventory).iter().any(|service| services.contains(service)),
     };
-    let mut deeds = in_flight_in(part, proposal, remediations);
-    deeds.retain(|deed| touches(&deed.target));
-    let running: BTreeSet<&Target> = deeds.iter().filter(|deed| deed.running).map(|deed| &deed.target).collect();
+    let deeds = in_flight_in(part, proposal, remediations);
+    let deeds: Vec<&Deed> = deeds.into_iter().flatten().filter(|deed| touches(&deed.target)).collect();
+    let running: BTreeSet<&Target> = deeds.iter().filter(|deed| deed.is_held()).map(|deed| &deed.target).collect();
     let own: BTreeSet<&Target> = whole.iter().map(|own| &own.target).filter(|target| touches(target)).collect();
     let others = deeds.iter().map(|deed| &deed.target).filter(|target| running.contains(*target) || !own.contains(*target));
     let others: BTreeSet<&Target> = others.collect();
@@ -672,6 +693,46 @@ mod tests {
         let region = cap(Scope::Region, CapOf::Replicas, Most::Count(1), 0);
         assert!(of_several(region, &apart).is_refusal(), "zones a and b lie in eu");
         assert!(!of_several(region, &["replica/api-0", "replica/api-2"]).is_refusal(), "c lies in us");
+    }
+
+    #[test]
+    fn of_what_is_one_action_what_lasts_adds_up_and_what_passes_counts_once() {
+        let sum = |parts: &[(&str, &str)]| {
+            let of = |(action, target): &(&str, &str)| {
+                let action = match action.split_once(' ') {
+                    Some(("by", count)) => Action::Scale { replicas: Scale::By(count.parse().unwrap()) },
+                    Some(("to", count)) => Action::Scale { replicas: Scale::To(count.parse().unwrap()) },
+                    _ if *action == "drain" => Action::Drain,
+                    _ => Action::Restart { mode: RestartMode::Rolling },
+                };
+                Proposal { action, ..proposal("p", 0, target) }
+            };
+            let whole: Vec<Proposal> = parts.iter().map(of).collect();
+            let most = cap(Scope::Service, CapOf::Replicas, Most::Count(0), 0);
+            let asked = super::check(&[most], &whole[0], &whole, &Remediations::default(), (&inventory(), &estate()));
+            // What is held of it while it is under way, before it has begun and when it has ended, is as much.
+            let mut guards = Guards::new();
+            guards.started_whole(&whole, Time::ZERO);
+            let held = |guards: &Guards| {
+                let taken = replicas_touched(&Part::All, (&proposal("q", 9, "client/users"), &[]), &guards.remediations, &inventory());
+                format!("0 in flight + {} > 0 (0 replicas of service/api)", taken.0)
+            };
+            for next in &whole[1..] {
+                assert_eq!(held(&guards), asked.figures);
+                guards.ended(&whole[0].policy, 0, Time::ZERO);
+                guards.remediations.started(next);
+            }
+            assert_eq!(held(&guards), asked.figures);
+            asked.figures.replace("0 in flight + ", "").replace(" > 0 (0 replicas of service/api)", "")
+        };
+        let api = "service/api";
+        assert_eq!(sum(&[("by -1", api), ("by -1", api), ("by -1", api)]), "3");
+        assert_eq!(sum(&[("by -2", api), ("restart", api)]), "3");
+        assert_eq!(sum(&[("restart", api), ("restart", api)]), "1");
+        assert_eq!(sum(&[("to 4", api), ("to 3", api)]), "3");
+        assert_eq!(sum(&[("by -4", api), ("by -4", api)]), "6", "never more than it has");
+        assert_eq!(sum(&[("drain", "replica/api-0"), ("restart", "replica/api-0")]), "1", "one replica is one");
+        assert_eq!(sum(&[("drain", "replica/api-0"), ("drain", "replica/api-0"), ("restart", "replica/api-1")]), "2");
     }
 
     #[test]

@@ -45,8 +45,15 @@ pub struct Remediation {
     pub incident: u64,
     /// The owner of the incident's target.
     pub owner: Target,
-    /// The actions started so far, in order.
+    /// The actions started so far, in order, and in their place those that were let in with them and have not begun.
     pub deeds: Vec<Deed>,
+}
+
+impl Remediation {
+    /// Its actions, each with the later parts of what is one action with it.
+    pub(super) fn wholes(&self) -> impl Iterator<Item = &[Deed]> {
+        self.deeds.chunk_by(|_, next| next.follows)
+    }
 }
 
 /// One action of a remediation.
@@ -56,8 +63,26 @@ pub struct Deed {
     pub action: Action,
     /// To what.
     pub target: Target,
-    /// Whether it has not ended yet.
+    /// Whether it has begun and not ended yet.
     pub running: bool,
+    /// Whether it was let in and has not begun: a later part of an action that somebody defined.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ahead: bool,
+    /// Whether it is one action with the one before it, which it follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows: bool,
+}
+
+impl Deed {
+    /// Whether its target is being worked on: it runs, or is let in to do so.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.running || self.ahead
+    }
+
+    fn is_of(&self, proposal: &Proposal) -> bool {
+        self.action == proposal.action && self.target == proposal.target
+    }
 }
 
 impl PartialEq for Remediations {
@@ -96,14 +121,37 @@ impl Remediations {
         })
     }
 
-    /// An action starts. Invariant: a remediation does no one thing twice at a time.
+    /// An action starts, which may have been let in before. Invariant: a remediation does no one thing twice at a time.
     pub fn started(&mut self, proposal: &Proposal) {
         let number = self.claimed(proposal);
         let remediation = self.list.get_mut(&number).expect("it is found by what is in the list");
-        let is_same = |deed: &Deed| deed.running && deed.action == proposal.action && deed.target == proposal.target;
-        assert!(!remediation.deeds.iter().any(is_same), "nothing is done twice at a time");
-        remediation.deeds.push(Deed { action: proposal.action.clone(), target: proposal.target.clone(), running: true });
+        assert!(!remediation.deeds.iter().any(|deed| deed.running && deed.is_of(proposal)), "nothing is done twice at a time");
+        if let Some(deed) = remediation.deeds.iter_mut().find(|deed| deed.ahead && deed.is_of(proposal)) {
+            (deed.ahead, deed.running) = (false, true);
+            return;
+        }
+        let (action, target) = (proposal.action.clone(), proposal.target.clone());
+        remediation.deeds.push(Deed { action, target, running: true, ahead: false, follows: false });
         self.targets.entry(proposal.target.clone()).or_default().insert(number);
+    }
+
+    /// The parts of an action that somebody defined are let in: they are held from now on, and the first starts.
+    pub(super) fn started_whole(&mut self, whole: &[Proposal]) {
+        let Some((first, later)) = whole.split_first() else { return };
+        self.started(first);
+        let number = self.claimed(first);
+        for Proposal { action, target, .. } in later {
+            if let Some(remediation) = self.list.get_mut(&number) {
+                let (action, target) = (action.clone(), target.clone());
+                remediation.deeds.push(Deed { action, target, running: false, ahead: true, follows: true });
+            }
+            self.targets.entry(target.clone()).or_default().insert(number);
+        }
+    }
+
+    /// What was let in for an incident and has not begun never will.
+    pub fn given_up(&mut self, policy: &Name, incident: u64) {
+        self.keep_only(policy, incident, |deed| !deed.ahead);
     }
 
     /// A running action has ended, this one or else the first; tells on what.
@@ -117,13 +165,17 @@ impl Remediations {
 
     /// What an incident has done so far is verified, and it goes on with something else: what has ended is in flight no more.
     pub fn settled(&mut self, policy: &Name, incident: u64) {
+        self.keep_only(policy, incident, Deed::is_held);
+    }
+
+    fn keep_only(&mut self, policy: &Name, incident: u64, stays: impl Fn(&Deed) -> bool) {
         let Some(number) = self.number(policy, incident) else { return };
         let Some(remediation) = self.list.get_mut(&number) else { return };
-        let (running, over): (Vec<Deed>, Vec<Deed>) = std::mem::take(&mut remediation.deeds).into_iter().partition(|deed| deed.running);
-        remediation.deeds = running.clone();
-        for deed in over.iter().filter(|deed| running.iter().all(|own| own.target != deed.target)) {
+        let (kept, over): (Vec<Deed>, Vec<Deed>) = std::mem::take(&mut remediation.deeds).into_iter().partition(stays);
+        for deed in over.iter().filter(|deed| kept.iter().all(|own| own.target != deed.target)) {
             take_off(&mut self.targets, &deed.target, number);
         }
+        remediation.deeds = kept;
     }
 
     /// The incident is closed.
@@ -148,7 +200,7 @@ impl Remediations {
         numbers.iter().filter_map(|number| self.list.get(number)).find(|other| other.incident != incident)
     }
 
-    /// The first remediation that has an action running on what overlaps with a target, and on what, but for that of one incident.
+    /// The first remediation that has an action running on what overlaps with a target, or one let in there, and on what, but for that of one incident.
     #[must_use]
     pub fn other_running_on(
         &self,
@@ -163,7 +215,7 @@ impl Remediations {
             if on != target && [on, target].into_iter().any(|one| matches!(one, Target::Node(_))) {
                 return;
             }
-            let is_running = |other: &Remediation| other.deeds.iter().any(|deed| deed.running && deed.target == *on);
+            let is_running = |other: &Remediation| other.deeds.iter().any(|deed| deed.is_held() && deed.target == *on);
             let mut running = numbers.iter().copied().filter(|number| Some(*number) != own);
             let found = running.find(|number| self.list.get(number).is_some_and(is_running));
             if let Some(number) = found.filter(|number| first.is_none_or(|(known, _)| *number < known)) {
@@ -193,18 +245,17 @@ impl Remediations {
         own.into_iter().flat_map(|own| own.deeds.iter().filter(|deed| deed.running))
     }
 
-    /// What others have done or have running, and what this incident has running, as far as it can touch a service: on the service, on what is named
-    /// as its replicas are, and on whatever zones and nodes. In no particular order.
+    /// What others have done, have running or let in, and what this incident has running, of whatever has to do with a service: with the service, with
+    /// what is named as its replicas are, and with whatever zones and nodes. What is one action stands together.
     #[must_use]
-    pub fn in_flight_near<'a>(&'a self, (policy, incident): (&Name, u64), service: &Name) -> Vec<&'a Deed> {
-        let mut found = Vec::new();
-        near(&self.targets, service, |target, numbers| {
-            let own = self.number(policy, incident);
-            for (number, other) in numbers.iter().filter_map(|number| Some((*number, self.list.get(number)?))) {
-                found.extend(other.deeds.iter().filter(|deed| deed.target == *target && (deed.running || Some(number) != own)));
-            }
-        });
-        found
+    pub fn in_flight_near<'a>(&'a self, (policy, incident): (&Name, u64), service: &Name) -> Vec<&'a [Deed]> {
+        let mut numbers = Vec::new();
+        near(&self.targets, service, |_, own| numbers.extend(own));
+        numbers.sort_unstable();
+        numbers.dedup();
+        let own = self.number(policy, incident);
+        let others = numbers.into_iter().filter(|number| Some(*number) != own).filter_map(|number| self.list.get(&number));
+        others.flat_map(Remediation::wholes).chain(self.own_running(policy, incident).map(std::slice::from_ref)).collect()
     }
 
     /// Whether a policy has a remediation besides that of one incident, or that one has an action running.
@@ -296,6 +347,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_let_in_is_held_until_it_has_begun_and_ended_or_is_given_up() {
+        let inventory = super::super::fixture::inventory();
+        let [first, second] = ["replica/api-0", "replica/cart-0"].map(|target| proposal("p", 0, target));
+        let mut remediations = Remediations::default();
+        let is_held = |own: &Remediations| own.other_running_on((&Name::new("q"), 1), &second.target, &inventory).is_some();
+        remediations.started_whole(&[first.clone(), second.clone()]);
+        assert!(is_held(&remediations) && remediations.own_running(&first.policy, 0).count() == 1);
+        let mut given_up = remediations.clone();
+        given_up.given_up(&first.policy, 0);
+        assert!(!is_held(&given_up));
+        remediations.ended(&first.policy, 0, None);
+        assert!(is_held(&remediations), "between the two");
+        remediations.started(&second);
+        assert!(is_held(&remediations));
+        remediations.ended(&first.policy, 0, None);
+        assert!(!is_held(&remediations));
+        assert_eq!(remediations.all().next().unwrap().wholes().count(), 1);
+    }
+
+    #[test]
     fn a_closed_incident_frees_its_owner() {
         let mut remediations = Remediations::default();
         remediations.started(&proposal("p", 0, "service/api"));
@@ -310,17 +381,22 @@ mod tests {
         /// Whatever is claimed, started, ended, settled and closed in whatever order: what is found is what looking through the list would find, and it
         /// reads back.
         #[test]
-        fn what_is_found_is_what_stands_in_the_list(steps in proptest::collection::vec((0_u8..5, 0_u8..2, 0_u64..4, 0_usize..6), 1..60)) {
+        fn what_is_found_is_what_stands_in_the_list(steps in proptest::collection::vec((0_u8..7, 0_u8..2, 0_u64..4, 0_usize..6), 1..60)) {
             const TARGETS: [&str; 6] = ["service/api", "replica/api-0", "replica/api-1", "replica/apix-0", "zone/a", "node/blue-0"];
             let mut remediations = Remediations::default();
-            for (kind, policy, incident, target) in steps {
-                let proposal = proposal(["p", "q"][usize::from(policy)], incident, TARGETS[target]);
+            for (kind, policy, incident, target_index) in steps {
+                let proposal = proposal(["p", "q"][usize::from(policy)], incident, TARGETS[target_index]);
                 let (policy, target) = (&proposal.policy, &proposal.target);
                 match kind {
                     0 => remediations.claim(&proposal),
                     1 if !remediations.own_running(policy, incident).any(|deed| deed.target == *target) => remediations.started(&proposal),
                     2 => _ = remediations.ended(policy, incident, None),
                     3 => remediations.settled(policy, incident),
+                    4 if remediations.own_running(policy, incident).next().is_none() => {
+                        let second = super::super::fixture::proposal(policy, incident, TARGETS[(target_index + 1) % 6]);
+                        remediations.started_whole(&[proposal.clone(), second]);
+                    }
+                    4 | 5 => remediations.given_up(policy, incident),
                     _ => remediations.released(policy, incident),
                 }
                 let list: Vec<&Remediation> = remediations.all().collect();
@@ -331,7 +407,7 @@ mod tests {
                 let inventory = super::super::fixture::inventory();
                 let is_node = |one: &Target| matches!(one, Target::Node(_));
                 let is_known = |on: &Target| on == target || !(is_node(on) || is_node(target));
-                let is_on = |deed: &Deed| deed.running && is_known(&deed.target) && overlap(&deed.target, target, &inventory);
+                let is_on = |deed: &Deed| deed.is_held() && is_known(&deed.target) && overlap(&deed.target, target, &inventory);
                 let running = others().find(|other| other.deeds.iter().any(is_on));
                 let found = remediations.other_running_on((policy, incident), target, &inventory);
                 proptest::prop_assert_eq!(found.map(|(other, _)| other), running);
@@ -339,11 +415,12 @@ mod tests {
                 let acting = others().find(|other| other.policy == *policy && !other.deeds.is_empty());
                 proptest::prop_assert_eq!(remediations.other_acting(policy, incident), acting);
                 let api = Name::new("api");
-                let near = |deed: &&Deed| !matches!(&deed.target, Target::Replica(name) if !name.starts_with("api-"));
+                let near = |deed: &Deed| !matches!(&deed.target, Target::Replica(name) if !name.starts_with("api-"));
                 let own = list.iter().filter(|own| own.policy == *policy && own.incident == incident);
                 let own = own.flat_map(|own| own.deeds.iter().filter(|deed| deed.running));
-                let mut expected: Vec<String> = others().flat_map(|other| &other.deeds).chain(own).filter(near).map(|deed| format!("{deed:?}")).collect();
-                let mut found: Vec<String> = remediations.in_flight_near((policy, incident), &api).iter().map(|deed| format!("{deed:?}")).collect();
+                let near_others = others().filter(|other| other.deeds.iter().any(near)).flat_map(Remediation::wholes);
+                let mut expected: Vec<String> = near_others.chain(own.map(std::slice::from_ref)).map(|deeds| format!("{deeds:?}")).collect();
+                let mut found: Vec<String> = remediations.in_flight_near((policy, incident), &api).iter().map(|deeds| format!("{deeds:?}")).collect();
                 expected.sort();
                 found.sort();
                 proptest::prop_assert_eq!(found, expected);

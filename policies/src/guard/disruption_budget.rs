@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use firedrill_core::action::{Action, Target};
 use firedrill_core::inventory::Inventory;
+use firedrill_core::journal::CountedPart;
 use firedrill_core::quantity::Ratio;
 use firedrill_telemetry::promql::Formula;
 
-use super::caps::{Most, replicas_taken, taken_together};
-use super::dedup::Remediations;
+use super::caps::{Most, held, proposed, replicas_taken, taken_together};
+use super::dedup::{Deed, Remediation, Remediations};
 use super::population::{Counted, Population, Watch};
 use super::{Answer, Known, Proposal};
 use crate::figures::{Figure, figures};
@@ -60,20 +61,20 @@ impl Headroom {
     }
 }
 
-/// The healthy replicas, each by itself. `None`: nobody has told of each, and any of them may be healthy.
-struct Healthy(Option<BTreeSet<Target>>);
+/// The replicas that are seen not to be healthy, each by itself. Any other may be healthy.
+#[derive(Default)]
+struct Unhealthy(BTreeSet<Target>);
 
-impl Healthy {
-    /// Those that a count tells by themselves, if these are all.
+impl Unhealthy {
+    /// Those that a count tells by themselves.
     fn of(counted: Counted<'_>) -> Self {
-        let each = counted.parts.into_iter().flatten().map(|own| &own.part).filter(|part| matches!(part, Target::Replica(_)));
-        let healthy: BTreeSet<Target> = each.cloned().collect();
-        Self((healthy.len() as u64 == counted.holding).then_some(healthy))
+        let is_one = |own: &&CountedPart| matches!(own.part, Target::Replica(_)) && own.holding == 0 && own.elements > 0;
+        Self(counted.parts.into_iter().flatten().filter(is_one).map(|own| own.part.clone()).collect())
     }
 
-    /// Whether nothing is lost of the healthy when a target is taken: it is a replica that is none of them.
-    fn lacks(&self, target: &Target) -> bool {
-        matches!(target, Target::Replica(_)) && self.0.as_ref().is_some_and(|healthy| !healthy.contains(target))
+    /// Whether nothing is lost of the healthy when a target is taken.
+    fn has(&self, target: &Target) -> bool {
+        self.0.contains(target)
     }
 }
 
@@ -88,7 +89,7 @@ pub fn check(
     (counted, busy): (Option<Counted<'_>>, Option<&Known>),
 ) -> Answer {
     let Some(budget) = budget else { return Answer::not_configured() };
-    let told = counted.filter(|_| budget.target_is_unhealthy).map_or(Healthy(None), Healthy::of);
+    let told = counted.filter(|_| budget.target_is_unhealthy).map_or_else(Unhealthy::default, Unhealthy::of);
     match Population::of(&budget.watch, &proposal.target, inventory, counted) {
         Ok(populations) => {
             Answer::all(populations.iter().map(|own| of_one((budget, own, &told), (proposal, whole), remediations, inventory, busy)))
@@ -99,7 +100,7 @@ pub fn check(
 
 /// Asks it of one of the populations that the proposal touches.
 fn of_one(
-    (budget, population, told): (&DisruptionBudget, &Population, &Healthy),
+    (budget, population, told): (&DisruptionBudget, &Population, &Unhealthy),
     (proposal, whole): (&Proposal, &[Proposal]),
     remediations: &Remediations,
     inventory: &Inventory,
@@ -107,11 +108,15 @@ fn of_one(
 ) -> Answer {
     let Population { part, declared, healthy, .. } = population;
     let (declared, healthy) = (*declared, *healthy);
-    let taken = |action: &Action, target: &Target| if told.lacks(target) { 0 } else { replicas_taken(action, target, part, inventory) };
-    let running = remediations.others(&proposal.policy, proposal.incident).flat_map(|other| other.deeds.iter().filter(|deed| deed.running));
-    let running = running.chain(remediations.own_running(&proposal.policy, proposal.incident));
-    let running: u64 = running.map(|deed| taken(&deed.action, &deed.target)).sum();
-    let this = taken_together(whole, inventory, |action, target| Some(taken(action, target))).unwrap_or_default();
+    let taken = |action: &Action, target: &Target| if told.has(target) { 0 } else { replicas_taken(action, target, part, inventory) };
+    let others = remediations.others(&proposal.policy, proposal.incident).flat_map(Remediation::wholes);
+    let own = remediations.own_running(&proposal.policy, proposal.incident).map(std::slice::from_ref);
+    let sum = |whole: &[Deed]| {
+        let held = held(whole.iter().filter(|deed| deed.is_held()));
+        taken_together(held, inventory, |action, target| Some(taken(action, target))).unwrap_or_default()
+    };
+    let running: u64 = others.chain(own).map(sum).sum();
+    let this = taken_together(proposed(whole), inventory, |action, target| Some(taken(action, target))).unwrap_or_default();
     let desired = budget.desired.of(declared);
     let figures = |sign: &str| {
         let now: [&dyn Figure; 5] = [&healthy, &" healthy - ", &running, &" being worked on - ", &this];
@@ -134,7 +139,6 @@ mod tests {
     use super::super::population::tests::{counted, watch};
     use super::super::{Guards, Scope};
     use super::*;
-    use firedrill_core::journal::CountedPart;
     use firedrill_core::name::Name;
     use firedrill_core::quantity::Rounding;
     use firedrill_core::time::Time;
@@ -196,6 +200,31 @@ mod tests {
     }
 
     #[test]
+    fn a_target_of_which_nobody_has_told_is_taken_from_the_healthy() {
+        let two = budget(Most::Count(2), true);
+        let healthy = ["api-0", "api-1"];
+        assert!(!seen(&two, "replica/api-2", &healthy, &[]).is_refusal(), "it is seen not to be healthy");
+        let refused = "2 healthy - 0 being worked on - 1 < 2 desired (2)";
+        for unseen in ["replica/api-0:8080", "replica/api-6", "replica/api-5f6c9d-abcde"] {
+            assert_eq!(seen(&two, unseen, &healthy, &[]).figures, refused, "{unseen}");
+        }
+    }
+
+    #[test]
+    fn what_is_let_in_and_has_not_begun_is_taken_already() {
+        let (three, mut guards) = (budget(Most::Count(3), false), Guards::new());
+        guards.started_whole(&["replica/api-1", "replica/api-3"].map(|target| proposal("other", 9, target)), Time::ZERO);
+        let ask = |guards: &Guards, healthy| {
+            check(Some(&three), &proposal("p", 0, "replica/api-0"), &guards.remediations, (counted(healthy, 6), None))
+        };
+        assert_eq!(ask(&guards, 5).figures, "5 healthy - 2 being worked on - 1 < 3 desired (3)");
+        assert!(!ask(&guards, 6).is_refusal());
+        guards.ended(&Name::new("other"), 9, Time::ZERO);
+        guards.remediations.started(&proposal("other", 9, "replica/api-3"));
+        assert_eq!(ask(&guards, 4).figures, "4 healthy - 1 being worked on - 1 < 3 desired (3)", "the first is seen in what is healthy");
+    }
+
+    #[test]
     fn what_is_worked_on_and_not_among_the_healthy_is_not_taken_from_them() {
         let (three, healthy) = (budget(Most::Count(3), true), ["api-3", "api-4", "api-5"]);
         let answer = seen(&three, "replica/api-1", &healthy, &["replica/api-0"]);
@@ -224,7 +253,7 @@ mod tests {
         super::check(budget, (proposal, std::slice::from_ref(proposal)), remediations, &inventory(), seen)
     }
 
-    /// Asks for the restart of a target, with these replicas of six seen to be healthy.
+    /// Asks for the restart of a target, with these replicas of six seen to be healthy, and the others seen not to be.
     fn seen(budget: &DisruptionBudget, target: &str, healthy: &[&str], others: &[&str]) -> Answer {
         let mut guards = Guards::new();
         for (incident, other) in (10..).zip(others) {
@@ -232,7 +261,8 @@ mod tests {
         }
         let part = |part: Target, holding, elements| CountedPart { part, holding, elements };
         let service = part("service/api".parse().unwrap(), healthy.len() as u64, 6);
-        let each = healthy.iter().map(|own| part(Target::Replica(Name::new(own)), 1, 1));
+        let all = (0..6).map(|index| format!("api-{index}"));
+        let each = all.filter(|own| !healthy.contains(&&**own)).map(|own| part(Target::Replica(Name::new(&own)), 0, 1));
         let parts: Vec<CountedPart> = [service].into_iter().chain(each).collect();
         let counted = Counted { holding: healthy.len() as u64, elements: 6, error: "", parts: Some(&parts) };
         check(Some(budget), &proposal("p", 0, target), &guards.remediations, (Some(counted), None))

@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use firedrill_core::time::{Start, Time};
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, Unit};
-use rrule::{Frequency, RRuleSet};
+use rrule::{Frequency, RRule, RRuleSet};
 
 use super::{Answer, Instead};
 use crate::figures::figures;
@@ -120,12 +120,19 @@ impl Freeze {
         self.instead
     }
 
-    /// Whether its windows follow each other without a gap all the year after the first, so that nothing is ever started.
+    /// Whether it comes again without an end, and its windows follow each other without a gap all the year after the first, so that nothing is ever started.
     #[must_use]
     pub fn leaves_no_time(&self) -> bool {
+        let is_endless = |rule: &RRule| rule.get_count().is_none() && rule.get_until().is_none();
+        if !self.recurrence.as_ref().is_some_and(|own| own.get_rrule().iter().any(is_endless)) {
+            return false;
+        }
         let year = self.first.year().saturating_add(1);
-        let begins =
-            |year: i16| Some(self.zone.to_ambiguous_zoned(jiff::civil::date(year, 1, 1).at(0, 0, 0, 0)).compatible().ok()?.timestamp());
+        // After the last year of the calendar there is none to look at.
+        let begins = |year: i16| {
+            let first = Date::new(year, 1, 1).ok()?.at(0, 0, 0, 0);
+            Some(self.zone.to_ambiguous_zoned(first).compatible().ok()?.timestamp())
+        };
         let (Some(mut covered), Some(end)) = (begins(year), year.checked_add(1).and_then(begins)) else { return false };
         let mut windows = [year - 1, year].map(|year| self.windows(year).to_vec()).concat();
         windows.sort_unstable();
@@ -135,7 +142,7 @@ impl Freeze {
             }
             covered = covered.max(to);
         }
-        self.recurrence.is_some() && covered >= end
+        covered >= end
     }
 
     /// The window in which an instant lies, the one that ends last if there are several.
@@ -326,6 +333,24 @@ mod tests {
         assert_eq!(frozen, 2 * 25 * 3, "at 0, 22 and 23 o'clock");
         assert!(asked.quiet.read().unwrap().is_some());
         assert_eq!(format!("{asked:?}"), format!("{:?}", fresh()), "nor how it is written down");
+    }
+
+    #[test]
+    fn only_what_never_ends_leaves_no_time() {
+        let check = |from: &str, repeats: Option<&str>, expected: bool| {
+            assert_eq!(freeze(from, "UTC", "24h", repeats).leaves_no_time(), expected, "{from} {repeats:?}");
+        };
+        check("2026-01-01T00:00", Some("FREQ=DAILY"), true);
+        check("2026-01-01T00:00", Some("freq=daily;interval=2"), false);
+        check("2026-01-01T00:00", Some("FREQ=DAILY;UNTIL=20281231T000000"), false);
+        check("2026-01-01T00:00", Some("FREQ=DAILY;COUNT=1000"), false);
+        check("2026-01-01T00:00", None, false);
+        // After the last year of the calendar there is none.
+        for from in ["9997-01-01T00:00", "9998-01-01T00:00", "9999-01-01T00:00"] {
+            check(from, None, false);
+        }
+        check("9998-01-01T00:00", Some("FREQ=DAILY"), false);
+        check("9999-01-01T00:00", Some("FREQ=DAILY"), false);
     }
 
     #[test]

@@ -53,18 +53,25 @@ enum Place {
 pub fn count(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -> Result<Count, String> {
     let ground = Ground { inventory, zones: inventory.zones().into_iter().collect() };
     let mut found: BTreeMap<Name, (Option<Target>, Vec<Verdict3>)> = BTreeMap::new();
+    let mut placed = 0_usize;
     for JudgedElement { labels, verdict, .. } in elements {
-        match place(watch, labels, &ground)? {
+        let place = match place(watch, labels, &ground) {
+            // Where it belongs does not matter of what says nothing, as what a comparison has nothing to hold against.
+            Err(_) if *verdict == Verdict3::Unknown => continue,
+            place => place?,
+        };
+        placed += 1;
+        match place {
             Place::One(name, part) => found.entry(name).or_insert((part, Vec::new())).1.push(*verdict),
             Place::Another => {}
         }
     }
-    if found.is_empty() && !elements.is_empty() {
+    if found.is_empty() && placed > 0 {
         let (what, label) = match watch.of {
             Element::Replicas => ("replica of a declared service", REPLICA),
             Element::Nodes => ("declared node", NODE),
         };
-        return Err(format!("none of {} elements names a {what} by its label `{label}`", elements.len()));
+        return Err(format!("none of {placed} elements names a {what} by its label `{label}`"));
     }
     let mut count = Count::default();
     let mut parts: BTreeMap<Target, (u64, u64)> = BTreeMap::new();
@@ -83,8 +90,8 @@ pub fn count(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -
     Ok(count)
 }
 
-/// The replicas that are counted as healthy, each as a part of its own.
-pub fn healthy(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -> Vec<CountedPart> {
+/// The replicas that are counted as not healthy, each as a part of its own.
+pub fn unhealthy(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -> Vec<CountedPart> {
     let ground = Ground { inventory, zones: inventory.zones().into_iter().collect() };
     let mut found: BTreeMap<Name, Vec<Verdict3>> = BTreeMap::new();
     for JudgedElement { labels, verdict, .. } in elements {
@@ -92,8 +99,8 @@ pub fn healthy(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory)
             found.entry(name).or_default().push(*verdict);
         }
     }
-    let healthy = found.into_iter().filter(|(_, verdicts)| told(verdicts).0 > 0);
-    healthy.map(|(name, _)| CountedPart { part: Target::Replica(name), holding: 1, elements: 1 }).collect()
+    let unhealthy = found.into_iter().filter(|(_, verdicts)| told(verdicts) == (0, 1));
+    unhealthy.map(|(name, _)| CountedPart { part: Target::Replica(name), holding: 0, elements: 1 }).collect()
 }
 
 /// What one replica or node adds to those that hold, and to those that hold or do not.
@@ -187,12 +194,16 @@ mod tests {
 
     /// The count of what series with these values tell, written as `holding/elements` and as `part holding/elements`.
     fn counted(of: Element, scope: Scope, series: &[(&str, f64)]) -> Result<Vec<String>, String> {
+        counted_by("up == 1", (of, scope), series)
+    }
+
+    fn counted_by(healthy: &str, (of, scope): (Element, Scope), series: &[(&str, f64)]) -> Result<Vec<String>, String> {
         let mut store = Store::new();
         for (series, value) in series {
             let id = store.series(&parse_series(series).unwrap());
             store.append(id, 0, *value).unwrap();
         }
-        let healthy = Condition::parse("up == 1").unwrap();
+        let healthy = Condition::parse(healthy).unwrap();
         let mut machine = Machine::new(Arc::default());
         let elements = healthy.prepare(&mut machine).elements(&mut machine, 0, &[&store]).unwrap();
         let Count { holding, elements, parts } = count(&Watch { healthy, scope, of }, &elements, &inventory())?;
@@ -244,6 +255,17 @@ mod tests {
         assert_eq!(alone(r#"up{service="api"}"#), none);
         assert_eq!(alone(r#"up{pod="prometheus-0"}"#), none);
         assert_eq!(counted(Element::Replicas, Scope::Service, &[]), Ok(vec!["0/0".to_owned()]));
+    }
+
+    #[test]
+    fn what_a_join_has_no_partner_for_need_not_be_placed() {
+        let ready = "up == on (pod) kube_pod_status_ready";
+        let of = |series: &[(&str, f64)]| counted_by(ready, (Element::Replicas, Scope::Service), series);
+        let pod = [(r#"up{pod="api-0"}"#, 1.0), (r#"kube_pod_status_ready{pod="api-0"}"#, 1.0)];
+        let prober = (r#"up{job="blackbox",service="api"}"#, 1.0);
+        assert_eq!(of(&[pod[0], pod[1], prober]).unwrap(), ["1/1", "service/api 1/1"]);
+        assert_eq!(of(&[(r#"up{pod="api-1"}"#, 1.0), pod[0], pod[1], prober]).unwrap(), ["1/1", "service/api 1/1"]);
+        assert_eq!(of(&[prober, pod[1]]).unwrap(), ["0/0"], "which is nothing to tell by");
     }
 
     #[test]

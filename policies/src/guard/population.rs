@@ -40,8 +40,8 @@ pub struct Counted<'a> {
     pub elements: u64,
     /// Why it could not be evaluated; otherwise empty.
     pub error: &'a str,
-    /// The same by service or zone; of those that are not here nothing was seen. `None` if everything is counted together, as it is in what was
-    /// observed before parts were told apart.
+    /// The same by service or zone; of those that are not here nothing was seen. Beside them, for a budget that goes by whether its target is healthy, each
+    /// replica that is not. `None` if everything is counted together, as it is in what was observed before parts were told apart.
     pub parts: Option<&'a [CountedPart]>,
 }
 
@@ -106,6 +106,10 @@ impl Population {
         let is_there = |(part, declared): &(Part, u64)| *declared > 0 || counted.within(part).1 > 0;
         let parts: Vec<(Part, u64)> = parts.into_iter().filter(is_there).collect();
         let is_one_of_several = parts.len() > 1;
+        if is_one_of_several && counted.parts.is_none() && counted.elements > 0 {
+            let what = format!("cannot tell: nobody has told the {}s apart", watch.scope.word());
+            return Err(Answer::refused(what, None));
+        }
         parts.into_iter().map(|(part, declared)| Self::of_one(part, declared, is_one_of_several, &counted)).collect()
     }
 
@@ -191,6 +195,13 @@ pub(crate) mod tests {
         check(Scope::Service, "replica/api-1", seen(&[]), Err("cannot tell: no element"));
         check(Scope::Zone, "replica/api-0", seen(&[]), Err("cannot tell: no element"));
         check(Scope::Service, "zone/a", seen(&cart), Err("cannot tell: no element in service/api"));
+    }
+
+    #[test]
+    fn a_count_that_tells_nothing_apart_is_not_that_of_each_of_several() {
+        check(Scope::Service, "zone/a", counted(9, 9), Err("cannot tell: nobody has told the services apart"));
+        check(Scope::Zone, "service/api", counted(9, 9), Err("cannot tell: nobody has told the zones apart"));
+        check(Scope::Zone, "replica/api-0", counted(4, 4), Ok(&[(4, 4, 0)]));
     }
 
     #[test]

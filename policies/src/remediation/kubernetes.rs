@@ -55,7 +55,12 @@ fn namespace(node: &Node, all: &[&Node]) -> Option<String> {
 
 /// The namespace that an object stands in.
 fn namespace_of(node: &Node) -> String {
-    text(node, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned())
+    said_namespace(node).unwrap_or_else(|| "default".to_owned())
+}
+
+/// The namespace that an object names; who names none stands wherever the files are applied.
+fn said_namespace(node: &Node) -> Option<String> {
+    text(node, &["metadata", "namespace"])
 }
 
 /// Where what an autoscaler scales stands.
@@ -71,7 +76,7 @@ impl Whereabouts {
             text(object, &["kind"]).as_deref() == Some(kind) && text(object, &["metadata", "name"]).as_deref() == Some(service)
         };
         let targets: Vec<&Node> = objects.iter().filter(is_target).copied().collect();
-        let namespace = match (text(node, &["metadata", "namespace"]), &targets[..]) {
+        let namespace = match (said_namespace(node), &targets[..]) {
             (Some(said), _) => said,
             // Who names none stands wherever the files are applied, and so does what it scales.
             (None, [one]) => namespace_of(one),
@@ -83,8 +88,20 @@ impl Whereabouts {
         };
         let is_twin = |object: &&Node| !std::ptr::eq(*object, node) && (is_one_of_name(node, object) || scales_it(object));
         let twins = objects.iter().copied().filter(is_twin);
-        let is_shared = targets.iter().copied().chain(twins).any(|other| namespace_of(other) != namespace);
+        let mut others = twins.chain(targets.iter().copied().filter(|_| targets.len() > 1));
+        let is_elsewhere = |one: &&Node| said_namespace(one).is_some_and(|own| own != namespace);
+        let is_shared = others.any(|other| namespace_of(other) != namespace) || targets.iter().any(is_elsewhere);
         Self { namespace, is_shared }
+    }
+
+    /// What it scales, if a file has it: in its namespace, or else what names none.
+    fn scaled<'a>(&self, (kind, service): (&str, &str), objects: &[&'a Node]) -> Option<&'a Node> {
+        let is_of_name = |object: &&Node| {
+            text(object, &["kind"]).as_deref() == Some(kind) && text(object, &["metadata", "name"]).as_deref() == Some(service)
+        };
+        let of_name = || objects.iter().copied().filter(is_of_name);
+        let here = of_name().find(|object| namespace_of(object) == self.namespace);
+        here.or_else(|| of_name().find(|object| said_namespace(object).is_none()))
     }
 
     /// What the series must say, if anything.
@@ -535,12 +552,8 @@ impl Goal {
         let mut ratio = match self.aim {
             Aim::Cores(cores) => Noted::exact(format!("{used} / {cores}")),
             Aim::Share(percent) => {
-                let is_scaled = |object: &&&Node| {
-                    text(object, &["kind"]).as_deref() == Some(kind)
-                        && text(object, &["metadata", "name"]).as_deref() == Some(service)
-                        && namespace_of(object) == whereabouts.namespace
-                };
-                let asked = objects.iter().find(is_scaled).and_then(|object| request(object, self.container.as_deref()));
+                let scaled = whereabouts.scaled((kind, service), objects);
+                let asked = scaled.and_then(|object| request(object, self.container.as_deref()));
                 let share = percent / 100.0;
                 match asked {
                     Some(cores) => Noted::exact(format!("{used} / ({cores} * {share})")),

@@ -796,6 +796,13 @@ fn an_autoscaler_counts_what_stands_in_its_own_namespace() {
     let alone = imported(&(web("Deployment", "a", "4") + "---\n" + SCALER)).drafts;
     let rules = alone[0].rules.as_deref().unwrap();
     assert!(rules.contains("/ (4 * 0.5)") && !rules.contains("namespace="), "{rules}");
+    // What names no namespace is where it is applied, and so it is the one that is scaled.
+    let unnamed = web("Deployment", "a", "4").replace(", namespace: a", "");
+    let shop = SCALER.replace("name: web }\nspec", "name: web, namespace: shop }\nspec");
+    let applied = imported(&(unnamed + "---\n" + &shop)).drafts;
+    let rules = applied[0].rules.as_deref().unwrap();
+    assert!(rules.contains("/ (4 * 0.5)") && !rules.contains("namespace="), "{rules}");
+    assert!(!applied[0].lost.iter().any(|told| told.contains("of several")), "{:?}", applied[0].lost);
     let elsewhere = SCALER.replace("name: web }\nspec", "name: other, namespace: c }\nspec");
     let scalers = imported(&(SCALER.to_owned() + "---\n" + &elsewhere)).drafts;
     assert!(scalers.iter().all(|draft| draft.policy.contains("spec_replicas{namespace=")), "{scalers:?}");

@@ -454,6 +454,11 @@ mod tests {
         assert_eq!(judge_all("off == on (dc) armed", &[zones[0], zones[2]], true), Verdict3::False);
         let thrown = [zones[0], zones[1], zones[2], (r#"armed{dc="b"}"#, 1.0)];
         assert_eq!(judge_all("off == on (dc) armed", &thrown, true), Verdict3::True);
+        // Two that are alone have one and the same labels.
+        let two = [(r#"off{dc="a",id="1"}"#, 1.0), (r#"off{dc="a",id="2"}"#, 0.0), (r#"armed{dc="b"}"#, 1.0)];
+        assert_eq!(judge_all("(off == 1) == on (dc) armed", &two, true), Verdict3::Unknown, "the first is thrown");
+        assert_eq!(judge_all("(off == 1) == on (dc) armed", &[two[1], two[0], two[2]], true), Verdict3::Unknown);
+        assert_eq!(judge_all("(off == 1) == on (dc) armed", &two[1..], true), Verdict3::False);
     }
 
     #[test]
@@ -475,6 +480,12 @@ mod tests {
             "up / on (p) (x > 0) < 0.5",
             "((up == 1) + 0 and x) == 1",
             "x == 1 and (up == 1) * 1",
+            "min(up == 1) == 1",
+            "avg(up == 1) == 1",
+            "max by (p) (up > 5) > 5",
+            "group(up == 1) == 1",
+            "quantile(0.5, up == 1) == 1",
+            "vector(1) == on () (up == 1)",
         ] {
             let refused = Condition::parse(hides).expect_err(hides);
             assert_eq!(refused, ConditionError::LeavesOut(hides.to_owned()));
@@ -484,6 +495,8 @@ mod tests {
             "(up == bool 1) * 1 == 1",
             "min_over_time((up == bool 1)[1m:15s]) == 1",
             "count(up == 1) >= 2",
+            "sum by (p) (up == 1) == 1",
+            "vector(1) == on () sum(up == 1)",
             "up == on (p) (x > 0)",
             "(count(up == 0) or vector(0)) == 0",
             "scalar(count(up == 1)) > bool 1",

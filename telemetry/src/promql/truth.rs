@@ -239,12 +239,19 @@ pub(crate) fn hides(node: &Node) -> bool {
         Node::Binary(binary) if binary.operator.is_set() => hides(&binary.left) || hides(&binary.right),
         Node::Binary(binary) if binary.operator.is_comparison() => {
             let is_left_hidden = if lets_through(&binary.left) { hides(&binary.left) } else { leaves_out(&binary.left) };
-            // What the right side leaves out leaves an element of the left one without what belongs to it, which is seen.
-            let is_right_told = is_scalar(&binary.left) || binary.matching.many == Many::Right;
+            // What the right side leaves out leaves an element of the left one without what belongs to it, which is seen, unless another one of the right
+            // side belongs to it too: there is one such for all if nothing has to agree.
+            let is_any = is_whole(&binary.matching.subset);
+            let is_right_told = is_scalar(&binary.left) || binary.matching.many == Many::Right || is_any;
             is_left_hidden || is_right_told && leaves_out(&binary.right)
         }
         other => leaves_out(other),
     }
+}
+
+/// Whether no label counts, so that all elements belong together.
+fn is_whole(subset: &LabelSubset) -> bool {
+    subset.is_include() && subset.names().is_empty()
 }
 
 fn is_scalar(node: &Node) -> bool {
@@ -266,7 +273,9 @@ fn leaves_out(node: &Node) -> bool {
         Node::Negation(inner) => leaves_out(inner),
         Node::Call(call) => !matches!(call.function, Function::Absent | Function::AbsentOverTime) && call.arguments.iter().any(leaves_out),
         Node::Aggregation(aggregation) => {
-            matches!(aggregation.operator, AggregationOperator::Top | AggregationOperator::Bottom) && leaves_out(&aggregation.inner)
+            let is_about_those =
+                matches!(aggregation.operator, AggregationOperator::Sum | AggregationOperator::Count | AggregationOperator::CountValues(_));
+            !is_about_those && leaves_out(&aggregation.inner)
         }
         Node::Binary(binary) => match binary.operator {
             operator if operator.is_comparison() && !binary.yields_bool => true,
@@ -316,8 +325,8 @@ fn combined(binary: &Binary, left: Judged, right: Judged) -> Judged {
         return Judged::Either(Box::new(left), Box::new(right), subset.clone());
     }
     let side = Side::of(&right, subset);
-    // Without labels that count all elements belong together, and there is nothing that one would have to know.
-    let is_whole = subset.is_include() && subset.names().is_empty();
+    // There is nothing that one would have to know.
+    let is_whole = is_whole(subset);
     let of_right = |labels: Option<&Labels>| match labels {
         Some(labels) => side.at(labels),
         None if is_whole => side.at(&Labels::empty()),
@@ -337,16 +346,22 @@ fn compared_again(binary: &Binary, inner: Judged, right: &Outcome) -> Result<(Ju
         Outcome::Vector(wanted.map(|own| Element { labels: own.labels.clone(), value: own.value, drop_name: false }).collect())
     };
     let pairs = binary.pairs_and_alone(side(&|_| true), right.clone())?;
+    let figures = written_pairs(binary, &pairs);
+    let mut elements = elements(binary, pairs);
+    if binary.matching.many != Many::Right {
+        // Each inner element has come to one pair, in its order, if to any: those that are alone may have one and the same labels.
+        debug_assert!(elements.is_empty() || elements.len() == inner.len());
+        for (own, before) in elements.iter_mut().zip(&inner) {
+            own.verdict = before.verdict.and(own.verdict);
+        }
+        return Ok((Judged::Elements { elements, missing: Verdict3::Unknown }, figures));
+    }
+    // Here what is alone beside some of the inner elements may belong to another.
     let labels_of = |verdict: Verdict3| -> Result<BTreeSet<Labels>, EvalError> {
-        let (inner, right) = (side(&|own| own == verdict), right.clone());
-        // Under `group_right` what is alone beside some of the inner elements may belong to another.
-        let swapped = binary.matching.many == Many::Right;
-        let pairs = if swapped { binary.pairs(inner, right)? } else { binary.pairs_and_alone(inner, right)? };
+        let pairs = binary.pairs(side(&|own| own == verdict), right.clone())?;
         Ok(pairs.into_iter().map(|pair| pair.labels).collect())
     };
     let (failing, unknown) = (labels_of(Verdict3::False)?, labels_of(Verdict3::Unknown)?);
-    let figures = written_pairs(binary, &pairs);
-    let mut elements = elements(binary, pairs);
     for own in &mut elements {
         let before = match &own.labels {
             labels if failing.contains(labels) => Verdict3::False,
