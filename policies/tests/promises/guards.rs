@@ -45,8 +45,9 @@ struct Spec {
     /// How many must say yes, and within which time.
     approval: Option<(u64, u64)>,
     confidence: bool,
-    /// Whether its first step is an action of its own, of two parts.
+    /// Whether its first step is an action of its own, of two parts; and whether the second of them is on a service of its own.
     is_own: bool,
+    is_apart: bool,
     precheck: bool,
     change: bool,
     fresh: bool,
@@ -57,6 +58,9 @@ const PEOPLE: [(&str, &str); 5] = [("ada", "oncall"), ("bob", "oncall"), ("cleo"
 
 /// How many of them may answer.
 const ENTITLED: usize = 3;
+
+/// How many of them are called.
+const CALLED: usize = 2;
 
 fn specs() -> impl Strategy<Value = Spec> {
     let seconds = || 1_u64..200;
@@ -99,6 +103,7 @@ fn specs() -> impl Strategy<Value = Spec> {
             approval,
             confidence,
             is_own,
+            is_apart: by_zone,
             precheck,
             change,
             fresh,
@@ -107,6 +112,12 @@ fn specs() -> impl Strategy<Value = Spec> {
 }
 
 impl Spec {
+    /// What an action of its own goes on with after its first part.
+    fn later(&self, first: &Target) -> (Target, u64) {
+        let target = if self.is_apart { Target::Service(Name::new("cart")) } else { first.clone() };
+        (target, u64::from(!self.scales))
+    }
+
     fn policy(&self, name: &str) -> Arc<Policy> {
         let target = if self.on_service { "service: $service" } else { "replica: $pod" };
         let (deed, failure) = match (self.is_own, self.scales) {
@@ -116,8 +127,9 @@ impl Spec {
         };
         // Only what can be undone as a whole may be undone.
         let second = if self.scales { "scale: { by: 2 }" } else { "restart: { mode: rolling }" };
+        let place = if self.is_apart { ", target: { service: cart }" } else { "" };
         let own = format!(
-            "actions:\n  in-two-parts:\n    models:\n      - {{ scale: {{ by: 1 }}, takes: 5s, fails: 0% }}\n      - {{ {second}, takes: 10s, fails: 0% }}\n"
+            "actions:\n  in-two-parts:\n    models:\n      - {{ scale: {{ by: 1 }}, takes: 5s, fails: 0% }}\n      - {{ {second}, takes: 10s, fails: 0%{place} }}\n"
         );
         let own = if self.is_own { own.as_str() } else { "" };
         let precheck = if self.precheck { "precheck: [{ expr: down == 1, because: it must be down }]\n" } else { "" };
@@ -195,12 +207,33 @@ fn service(target: &Target) -> Name {
 /// An incident of one of the two policies.
 type Case = (usize, u64);
 
-/// What an incident has acted on; whether it does now, and how many replicas that takes from their users.
+/// Targets, each with how many replicas an action there takes from their users.
+type Whole = Vec<(Target, u64)>;
+
+/// What an incident has acted on; whether it does now, how many replicas that takes from their users, and what it will go on with: it has been let in.
 #[derive(Debug, Default)]
 struct Deeds {
     targets: Vec<Target>,
     runs: bool,
     takes: u64,
+    ahead: Whole,
+    /// Where the first target of its last step stands.
+    step: usize,
+    /// Whether its last step is being undone.
+    undoes: bool,
+}
+
+impl Deeds {
+    /// What it works on, and what it has been let in to work on, each with how much that takes.
+    fn held(&self) -> impl Iterator<Item = (&Target, u64)> {
+        let runs = self.targets.last().filter(|_| self.runs).map(|target| (target, self.takes));
+        runs.into_iter().chain(self.ahead.iter().map(|(target, takes)| (target, *takes)))
+    }
+
+    /// All that it has touched or will.
+    fn touched(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().chain(self.ahead.iter().map(|(target, _)| target))
+    }
 }
 
 /// What happened, as far as limits are concerned, by an account that knows nothing of how guards work.
@@ -212,8 +245,10 @@ struct Account {
     ends: Vec<(Time, Case, Target)>,
     /// Those of incidents that are open.
     deeds: BTreeMap<Case, Deeds>,
-    /// What was known of each action at last: it helped, it did not, or that cannot be told.
-    outcomes: Vec<(Time, Case, Target, Option<bool>)>,
+    /// What was known of each action at last: whether it is known to have helped.
+    outcomes: Vec<(Time, Case, Target, bool)>,
+    /// When an incident last took the lock of a service.
+    locked: BTreeMap<(Case, Name), Time>,
     /// When alerts for targets began.
     failures: Vec<(Time, Target)>,
     /// The last answers to what guards of an incident wanted to know.
@@ -235,8 +270,9 @@ struct SeenHealthy {
 }
 
 impl SeenHealthy {
-    fn of(&self, part: &Target) -> (u64, u64) {
-        let Some(parts) = &self.parts else { return self.all };
+    /// Of one of so many parts: what is not told apart is that of none of several.
+    fn of(&self, part: &Target, count: usize) -> (u64, u64) {
+        let Some(parts) = &self.parts else { return if count > 1 { (0, 0) } else { self.all } };
         parts.iter().find(|own| own.part == *part).map_or((0, 0), |own| (own.holding, own.elements))
     }
 }
@@ -267,8 +303,9 @@ impl Account {
         self.judged.get(&(case, condition)) == Some(&verdict)
     }
 
-    /// Whether an action may start that is not an undoing, by each guard that its policy asks for.
-    fn judge(&self, spec: &Spec, case: Case, (target, takes): (&Target, u64), now: Time) -> Result<(), String> {
+    /// Whether an action may start that is not an undoing, by each guard that its policy asks for; of one of several parts all of them.
+    fn judge(&self, spec: &Spec, case: Case, whole: &Whole, now: Time) -> Result<(), String> {
+        let target = &whole[0].0;
         let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {case:?} on {target} at {now}")) };
         let others = || self.deeds.iter().filter(|(other, _)| **other != case);
         must(!spec.kill_switch || self.is(case, ConditionAt::Guard(Fact::Off), Truth::False), "kill_switch")?;
@@ -285,36 +322,60 @@ impl Account {
             let limit = (share * declared(&service(target))).div_ceil(100).max(2);
             must((failed.len() as u64) < limit, "correlated_failure")?;
         }
-        for (part, declared) in parts(target, spec.by_zone) {
-            if let Some(max) = spec.gate {
-                let (healthy, elements) = self.counted[&(case, Fact::Healthy)].of(&part);
-                must(elements > 0 && declared.max(elements) - healthy <= max, "max_unhealthy")?;
-            }
-            if let Some(desired) = spec.budget {
-                let (healthy, elements) = self.counted[&(case, Fact::Budget)].of(&part);
-                let touches = |own: &Target| parts(own, spec.by_zone).iter().any(|(own, _)| *own == part);
-                let running = others().filter(|(_, deeds)| deeds.runs && deeds.targets.last().is_some_and(touches));
-                let running: u64 = running.map(|(_, deeds)| deeds.takes).sum();
-                must(elements > 0 && healthy.saturating_sub(running + takes) >= desired, "disruption_budget")?;
-            }
-        }
         if let Some(max) = spec.caps {
-            let touched: BTreeSet<&Target> = others().flat_map(|(_, deeds)| &deeds.targets).collect();
-            must(touched.contains(target) || (touched.len() as u64) < max, "caps")?;
+            let touched: BTreeSet<&Target> = others().flat_map(|(_, deeds)| deeds.touched()).collect();
+            let own: BTreeSet<&Target> = whole.iter().map(|(own, _)| own).collect();
+            must(own.is_subset(&touched) || touched.union(&own).count() as u64 <= max, "caps")?;
         }
         if let Some((max, window)) = spec.rate {
             let count = self.starts.iter().filter(|(at, other, _)| other.0 == case.0 && within(*at, window, now)).count() as u64;
             must(count < max, "rate_limit")?;
         }
+        for (own, _) in whole {
+            self.judge_health(spec, case, (own, whole), now)?;
+            self.judge_rest(spec, case, own, now)?;
+            self.judge_record(spec, case, own, now)?;
+        }
+        Ok(())
+    }
+
+    /// What is healthy where a target is: enough, when all that others work on or have been let in to, and all of this, is taken.
+    fn judge_health(&self, spec: &Spec, case: Case, (target, whole): (&Target, &Whole), now: Time) -> Result<(), String> {
+        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {case:?} on {target} at {now}")) };
+        let touched = parts(target, spec.by_zone);
+        for (part, declared) in &touched {
+            if let Some(max) = spec.gate {
+                let (healthy, elements) = self.counted[&(case, Fact::Healthy)].of(part, touched.len());
+                must(elements > 0 && (*declared).max(elements) - healthy <= max, "max_unhealthy")?;
+            }
+            if let Some(desired) = spec.budget {
+                let (healthy, elements) = self.counted[&(case, Fact::Budget)].of(part, touched.len());
+                let touches = |own: &Target| parts(own, spec.by_zone).iter().any(|(own, _)| own == part);
+                let held = self.deeds.iter().filter(|(other, _)| **other != case).flat_map(|(_, deeds)| deeds.held());
+                let held: u64 = held.filter(|(own, _)| touches(own)).map(|(_, takes)| takes).sum();
+                let this: u64 = whole.iter().filter(|(own, _)| touches(own)).map(|(_, takes)| takes).sum();
+                must(elements > 0 && healthy.saturating_sub(held + this) >= desired, "disruption_budget")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a target has rested, and nobody works on what overlaps with it or has been let in to.
+    fn judge_rest(&self, spec: &Spec, case: Case, target: &Target, now: Time) -> Result<(), String> {
+        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {case:?} on {target} at {now}")) };
+        let others = || self.deeds.iter().filter(|(other, _)| **other != case);
+        let is_whole = |own: &Target| matches!(own, Target::Service(_));
+        let overlaps = |own: &Target| own == target || service(own) == service(target) && (is_whole(own) || is_whole(target));
         if let Some(rest) = spec.cooldown {
             must(!self.ends.iter().any(|(at, other, own)| *other != case && own == target && within(*at, rest, now)), "cooldown")?;
-            must(!others().any(|(_, deeds)| deeds.runs && deeds.targets.last() == Some(target)), "cooldown")?;
+            must(!others().flat_map(|(_, deeds)| deeds.held()).any(|(own, _)| overlaps(own)), "cooldown")?;
         }
         if let Some((base, _)) = spec.backoff {
-            let ends = self.ends.iter().filter(|(_, other, own)| other.0 == case.0 && *other != case && own == target);
+            let is_start = |case: &Case| self.starts.iter().any(|(_, other, own)| other == case && own == target);
+            let ends = self.ends.iter().filter(|(_, other, own)| other.0 == case.0 && *other != case && own == target && is_start(other));
             must(ends.map(|(at, ..)| now.since(*at)).all(|rest| rest >= Span::from_seconds(base)), "backoff")?;
         }
-        self.judge_record(spec, case, target, now)
+        Ok(())
     }
 
     /// The guards that look at what became of earlier actions.
@@ -322,16 +383,14 @@ impl Account {
         let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {case:?} on {target} at {now}")) };
         if let Some((actions, window)) = spec.chain {
             let own = self.outcomes.iter().rev().filter(|(at, _, own, _)| own == target && within(*at, window, now));
-            let in_vain =
-                own.map(|(.., helped)| *helped).take_while(|helped| *helped != Some(true)).filter(|helped| *helped == Some(false));
+            let in_vain = own.take_while(|(.., helped)| !*helped);
             must((in_vain.count() as u64) < actions, "ineffective_chain")?;
         }
         must(!self.stopped.contains(&case.0), "breaker")?;
         if let Some(trust) = spec.canary {
-            let judged =
-                |(at, other, ..): &&(Time, Case, Target, Option<bool>)| other.0 == case.0 && *other != case && within(*at, trust, now);
+            let judged = |(at, other, ..): &&(Time, Case, Target, bool)| other.0 == case.0 && *other != case && within(*at, trust, now);
             let acting = self.deeds.keys().any(|other| other.0 == case.0 && *other != case);
-            must(self.outcomes.iter().rev().find(judged).map_or(!acting, |(.., helped)| *helped == Some(true)), "canary")?;
+            must(self.outcomes.iter().rev().find(judged).map_or(!acting, |(.., helped)| *helped), "canary")?;
         }
         Ok(())
     }
@@ -365,8 +424,8 @@ impl Account {
         }
         for (other, deeds) in self.deeds.iter().filter(|(other, _)| **other != case) {
             let Some(lease) = specs[other.0].lease else { continue };
-            let last = self.starts.iter().rev().find(|(_, own, _)| own == other).map(|(at, ..)| *at);
-            let holds = deeds.targets.iter().any(|own| service(own) == service(target)) && last.is_some_and(|at| within(at, lease, now));
+            let last = self.locked.get(&(*other, service(target)));
+            let holds = deeds.touched().any(|own| service(own) == service(target)) && last.is_some_and(|at| within(*at, lease, now));
             if holds {
                 return Err(format!("mutual_exclusion: {case:?} on {target} at {now}, held by {other:?}"));
             }
@@ -524,10 +583,13 @@ impl Rig {
             for (case, deeds) in cases {
                 if self.inputs.iter().rev().any(|(_, own, _, effects)| *own == index && decides(effects, *case, result)) {
                     deeds.runs = false;
+                    if matches!(result.outcome, ActionOutcome::Failed(_)) {
+                        deeds.ahead.clear();
+                    }
                     let target = deeds.targets.last().unwrap().clone();
                     self.account.ends.push((now, *case, target.clone()));
                     if matches!(result.outcome, ActionOutcome::Failed(_)) && !undoes(&self.inputs, index, result) {
-                        self.account.outcomes.push((now, *case, target, None));
+                        self.account.outcomes.push((now, *case, target, false));
                     }
                     break;
                 }
@@ -554,7 +616,9 @@ impl Rig {
                 }
             }
             Input::Answered { proposal, who, role, yes } => {
-                let person = PEOPLE[..ENTITLED].iter().find(|(own, of)| *own == who.as_str() && *of == role.as_str());
+                // Where the policy names nobody, those may answer whom it calls.
+                let entitled = if self.specs[index].approval.is_some() { ENTITLED } else { CALLED };
+                let person = PEOPLE[..entitled].iter().find(|(own, of)| *own == who.as_str() && *of == role.as_str());
                 if let (Some((who, _)), Some(question)) = (person, self.account.questions.get_mut(&(index, *proposal))) {
                     if *yes {
                         question.yes.insert(who);
@@ -615,12 +679,10 @@ impl Rig {
             Event::Verified { incident, verdict, .. } => {
                 let case = (index, *incident);
                 if let Some(deeds) = self.account.deeds.get(&case) {
-                    let helped = match verdict {
-                        Verification::Held => Some(true),
-                        Verification::Failed => Some(false),
-                        Verification::Inconclusive => None,
-                    };
-                    self.account.outcomes.push((now, case, deeds.targets.last().unwrap().clone(), helped));
+                    // What cannot be told to have helped is in vain. Of one action of several parts all are judged.
+                    let helped = matches!(verdict, Verification::Held);
+                    let judged = deeds.targets[deeds.step..].iter();
+                    self.account.outcomes.extend(judged.map(|target| (now, case, target.clone(), helped)));
                 }
             }
             Event::Decided { incident, target, what, reason, .. } if goes_on(reason) => {
@@ -630,33 +692,58 @@ impl Rig {
                     return Err(format!("kill_switch: {case:?} goes on with {target} at {now}"));
                 }
                 let deeds = self.account.deeds.get_mut(&case).ok_or_else(|| format!("{case:?} goes on with what never began"))?;
-                (deeds.runs, deeds.takes) = (true, u64::from(matches!(what, Action::Restart { .. })));
+                let part = (target.clone(), u64::from(matches!(what, Action::Restart { .. })));
+                if deeds.ahead.first() != Some(&part) {
+                    return Err(format!("{case:?} goes on with what was not let in"));
+                }
+                deeds.ahead.remove(0);
+                deeds.targets.push(part.0);
+                (deeds.runs, deeds.takes) = (true, part.1);
             }
-            Event::Decided { incident, target, what, .. } | Event::WouldAct { incident, target, what, .. } => {
-                let takes = u64::from(matches!(what, Action::Restart { .. }));
-                let case = (index, *incident);
-                if !undoing {
-                    self.account.judge(&self.specs[index], case, (target, takes), now)?;
-                    if self.acts {
-                        // Of an action of its own the whole counts, of which another part may be what nothing undoes.
-                        let spec = &self.specs[index];
-                        let scales = matches!(what, Action::Scale { .. }) && (spec.scales || !spec.is_own);
-                        self.account.judge_people(&self.specs[index], case, (target, scales), now)?;
-                    }
-                }
-                self.account.judge_locks(&self.specs, case, target, now)?;
-                self.account.starts.push((now, case, target.clone()));
-                let deeds = self.account.deeds.entry(case).or_default();
-                deeds.targets.push(target.clone());
-                (deeds.runs, deeds.takes) = (true, takes);
-                if let Some((most, window)) = self.specs[index].breaker {
-                    let count = self.account.starts.iter().filter(|(at, own, _)| own.0 == index && within(*at, window, now)).count() as u64;
-                    if count >= most {
-                        self.account.stopped.insert(index);
-                    }
-                }
+            Event::Decided { incident, target, what, reason, .. } | Event::WouldAct { incident, target, what, reason, .. } => {
+                self.decided(now, (index, *incident), (what, target, reason), undoing)?;
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// An action starts, or would: the first of a step, or one that undoes.
+    fn decided(&mut self, now: Time, case: Case, (what, target, reason): (&Action, &Target, &str), undoing: bool) -> Result<(), String> {
+        let index = case.0;
+        let takes = u64::from(matches!(what, Action::Restart { .. }));
+        let mut whole = vec![(target.clone(), takes)];
+        if reason.contains(": part 1 of ") {
+            whole.push(self.specs[index].later(target));
+        }
+        if !undoing {
+            self.account.judge(&self.specs[index], case, &whole, now)?;
+            if self.acts {
+                // Of an action of its own the whole counts, of which another part may be what nothing undoes.
+                let spec = &self.specs[index];
+                let scales = matches!(what, Action::Scale { .. }) && (spec.scales || !spec.is_own);
+                self.account.judge_people(&self.specs[index], case, (target, scales), now)?;
+            }
+        }
+        // Of what is undone as one the guards are asked once, and its locks are taken with the first of it.
+        let goes_on = undoing && self.account.deeds.get(&case).is_some_and(|deeds| deeds.undoes);
+        for (target, _) in whole.iter().filter(|_| !goes_on) {
+            self.account.judge_locks(&self.specs, case, target, now)?;
+        }
+        self.account.starts.push((now, case, target.clone()));
+        let deeds = self.account.deeds.entry(case).or_default();
+        if !goes_on {
+            let locked = whole.iter().map(|(target, _)| ((case, service(target)), now));
+            self.account.locked.extend(locked);
+        }
+        (deeds.step, deeds.undoes) = (deeds.targets.len(), undoing);
+        deeds.targets.push(target.clone());
+        (deeds.runs, deeds.takes, deeds.ahead) = (true, takes, whole.split_off(1));
+        if let Some((most, window)) = self.specs[index].breaker {
+            let count = self.account.starts.iter().filter(|(at, own, _)| own.0 == index && within(*at, window, now)).count() as u64;
+            if count >= most {
+                self.account.stopped.insert(index);
+            }
         }
         Ok(())
     }
@@ -836,7 +923,7 @@ fn policies_act_and_every_guard_refuses_somewhere() {
     // It would be easy to exceed nothing by doing nothing: policies act, and each guard has something to refuse.
     let Seen { starts, undone, goes_on, refused } = seen.into_inner();
     assert!(
-        starts > 1000 && undone > 10 && goes_on > 50,
+        starts > 900 && undone > 10 && goes_on > 50,
         "{starts} starts, {undone} of them undo, {goes_on} go on with an action of its own"
     );
     // The stage is full, and the project's rules are none of a policy's.
@@ -926,10 +1013,12 @@ proptest! {
                         Some(holder) => {
                             prop_assert!(holder.policy != *policy && holder.until.is_some_and(|until| until > *now), "{:?} at {}", holder, now);
                             prop_assert!(decided.contains(&(1 - index, holder.incident)) && open.contains(&(1 - index, holder.incident)));
-                            prop_assert_eq!(Some(service(&holder.target)), target.as_ref().map(service));
+                            // Of an action of its own it may be what the second part needs.
+                            let is_second = rig.specs[*index].is_apart && service(&holder.target).as_str() == "cart";
+                            prop_assert!(is_second || Some(service(&holder.target)) == target.as_ref().map(service), "{:?}", holder);
                         }
-                        // Its own other incident is no conflict, and dedup lets no two of one policy have one service.
-                        None => prop_assert!(false, "{} stands in its own way", policy),
+                        // Its own other incident is no conflict, and dedup lets no two of one policy have one service, but for what is done apart from it.
+                        None => prop_assert!(rig.specs[*index].is_apart, "{} stands in its own way", policy),
                     },
                     _ => {}
                 }
