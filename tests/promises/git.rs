@@ -325,7 +325,7 @@ fn a_first_project_in_a_folder_that_was_there_brings_its_judge() {
     write(folder.path(), "docs/README.md", "nothing yet\n");
     // To quote what a project begins with makes no project.
     let guide = "# How to begin\n\nA project says what it is:\n\n```yaml\nschema: project/1\npolicies: []\n```\n";
-    write(folder.path(), "docs/guide.md", guide);
+    write(folder.path(), "handbook/guide.md", guide);
     write(folder.path(), "docs/notes.yaml", "notes:\n  - |\n    schema: project/1\n");
     commit(folder.path());
     git(folder.path(), &["branch", "--force", "main"]);
@@ -334,7 +334,7 @@ fn a_first_project_in_a_folder_that_was_there_brings_its_judge() {
     for name in ["rules", "policies", "scenarios"] {
         fs::rename(second.path().join(name), folder.path().join("docs").join(name)).unwrap();
     }
-    fs::remove_file(folder.path().join("docs/guide.md")).unwrap();
+    fs::remove_file(folder.path().join("handbook/guide.md")).unwrap();
     fs::remove_file(folder.path().join("docs/notes.yaml")).unwrap();
     gate(folder.path(), "--project docs").exits(0).says("there was no project yet, so there is no baseline");
 }

@@ -431,7 +431,7 @@ guard:
         check(
             "  caps: [{ scope: service, of: replicas, max: 25%, rounding: floor, at_least: 1 }]\n",
             "  max_unhealthy: { healthy: up == 1, scope: all, max: 2 }\n",
-            &["12:FD0354 `p` has a gate and no cap: `max_unhealthy` counts what is broken, not what is being worked on"],
+            &["14:FD0354 `p` has a gate and no cap: `max_unhealthy` counts what is broken, not what is being worked on"],
         );
         check("{ severity: page }", "{ severity: '=~ .*' }", &["5:FD0355 every alert meets severity=~\".*\" of `p`"]);
         check("{ severity: page }", "{ severity: '=~ .+' }", &[]);

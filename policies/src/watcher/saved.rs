@@ -82,8 +82,11 @@ impl Watcher {
     /// It was saved by another version, or counts from another start; nothing is taken up.
     pub fn restore(&mut self, saved: Saved) -> Result<(), String> {
         let Saved { version, start_ms, now, guards, correlated, known, next_errand, policies } = saved;
-        if version != SAVED_VERSION || !guards.is_current() {
+        if version != SAVED_VERSION {
             return Err(format!("it was saved by another version of the engine ({version}; this one reads {SAVED_VERSION})"));
+        }
+        if !guards.is_current() {
+            return Err("what its guards remember was saved by another version of the engine".to_owned());
         }
         if start_ms != self.start.unix_millis() {
             return Err("its instants count from another start".to_owned());
