@@ -367,7 +367,7 @@ mod tests {
             assert!(refused.starts_with("`$b` within a pattern is no label's value"), "{meant}: {refused}");
             assert!(prepare(meant, false).is_ok(), "other people's rules mean what they say");
         }
-        for sound in [r#"x{a=~"b$"}"#, r#"x{a=~"(b$|c)"}"#, r#"x{a=~"\\$b"}"#, "x{a=~`[$b]`}", r#"x{a=~"$5"}"#] {
+        for sound in [r#"x{a=~"b$"}"#, r#"x{a=~"(b$|c)"}"#, r#"x{a=~"\\$b"}"#, "x{a=~`[$b]`}", r#"x{a=~"x|$5"}"#] {
             assert!(prepare(sound, true).is_ok(), "{sound}");
         }
         check("x{a=\"\u{e001}b\"}", "the character U+E001 cannot stand in an expression");
