@@ -104,7 +104,7 @@ fn is_counted(home: &Home, folder: &Path) -> bool {
 /// How a folder comes to be a test of the project.
 fn how_to_count(home: &Home, folder: &Path) -> String {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let (base, whole) = (absolute(&home.base), absolute(folder));
+    let (base, whole) = (absolute(&home.base.join(".")), absolute(folder));
     // The folder above holds incidents if it is one of the project's; any other may hold whatever else.
     let above = whole.parent().and_then(|above| above.strip_prefix(&base).ok()).filter(|above| !above.as_os_str().is_empty());
     let above = above.unwrap_or_else(|| whole.strip_prefix(&base).unwrap_or(&whole)).display();
