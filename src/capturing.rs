@@ -13,7 +13,8 @@ use firedrill_core::journal::{AlertStatus, Event, Journal};
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
 use firedrill_core::time::{Span, Start, Time};
-use firedrill_core::words::counted;
+use firedrill_core::words::{counted, in_one_line};
+use firedrill_core::yaml::quoted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::watcher::{Alerted, Decision, Observation, Observed, Saved, Session, Watcher, WatcherSetup};
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drill::ENGINE;
 use crate::failure::Failure;
-use crate::importing::{ALERTS, people, quoted};
+use crate::importing::{ALERTS, people};
 use crate::ledger::{Chain, Recorded, What, short};
 use crate::load::Source;
 use crate::promotion::bake::with_hash;
@@ -358,7 +359,8 @@ fn ended(observed: &[Observed], start: Start, opened: &Recorded) -> Option<Time>
             // It began once more: nobody was told of its end.
             return None;
         } else if at >= from && is_over(alerted) {
-            return Some(alerted.ends_at.unwrap_or(at).max(from));
+            // One that was over sooner by its own account was on for us until we were told.
+            return Some(alerted.ends_at.filter(|ends| *ends > from).unwrap_or(at));
         }
     }
     None
@@ -562,7 +564,7 @@ impl Captured {
         line(format!("onset: {} # guess: when a policy took it up", self.opened));
         line(self.end());
         line(match &self.cause {
-            Some((cause, by)) => format!("cause: {} # as {by} said", quoted(cause)),
+            Some((cause, by)) => format!("cause: {} # as {} said", quoted(cause), in_one_line(by)),
             None => "cause: unknown # what turned out to be wrong".to_owned(),
         });
         let is_declared = |target: &Target| target.service().is_some_and(|own| self.watched.inventory.services.contains_key(own.as_str()));

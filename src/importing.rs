@@ -8,6 +8,7 @@ use std::sync::Arc;
 use firedrill_core::action::Target;
 use firedrill_core::time::Start;
 use firedrill_core::words::counted;
+use firedrill_core::yaml::quoted;
 use firedrill_policies::rules::RuleSet;
 use firedrill_scenarios::incident::FILE_NAME;
 use firedrill_telemetry::labels::{Labels, METRIC_NAME, Matcher};
@@ -364,13 +365,6 @@ pub fn is_free(folder: &std::path::Path, can_be_named: bool) -> Result<(), Failu
         "name a new or an empty one with `--out`, or remove this one first"
     };
     Err(Failure::argument(message, remedy))
-}
-
-/// A text as YAML takes it, whatever is in it.
-pub(crate) fn quoted(text: &str) -> String {
-    let is_plain =
-        text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if is_plain { text.to_owned() } else { serde_json::to_string(text).expect("a text is plain data") }
 }
 
 /// Of the usual selectors of changes those of which this Prometheus has anything.

@@ -9,7 +9,9 @@ mod key;
 mod line;
 mod sides;
 
-pub use chain::{CLOCKS_APART, Chain, Finding, Fork, Head, LEAST_DIGITS, SHOWN_DIGITS, decisive, digits, short, shown_incident};
+pub use chain::{
+    CLOCKS_APART, Chain, Finding, Fork, Head, LEAST_DIGITS, SHOWN_DIGITS, decisive, digits, is_machine, short, shown_incident,
+};
 pub use entry::{
     ANSWERING, ASIDE, Bound, Entry, Hashes, Labelled, REHEARSAL, Recorded, RestsOn, SESSION, Signed, UnreadAct, WATCHING, What, expression,
     plain_question, question_text,

@@ -162,7 +162,8 @@ impl Prometheus {
         let read = serde_json::from_slice::<Envelope<T>>(&reply.body);
         let is_json = matches!(reply.body.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{'));
         match read {
-            Ok(Envelope { status, data: Some(data), warnings, infos, .. }) if status == "success" => {
+            // What comes with another status is no answer, whatever stands in it.
+            Ok(Envelope { status, data: Some(data), warnings, infos, .. }) if status == "success" && reply.status == 200 => {
                 Ok((data, Noticed { warnings, infos }))
             }
             // Prometheus says in JSON why it refuses, whatever the status.
@@ -288,6 +289,8 @@ mod tests {
         let refused = r#"{"status":"error","errorType":"bad_data","error":"1:6: parse error: unexpected end of input"}"#;
         check_trouble(400, refused, "http://p/api/v1/query refuses `up ==`: bad_data: 1:6: parse error: unexpected end of input");
         check_trouble(401, "Unauthorized", "http://p/api/v1/query does not let us in: status 401");
+        let success = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+        check_trouble(500, success, "http://p/api/v1/query answers with status 500");
         check_trouble(302, "", "http://p/api/v1/query answers with status 302");
         check_trouble(200, "<html>", "what http://p/api/v1/query answers cannot be read: it is no JSON");
         check_trouble(200, r#"{"status":"success"}"#, "what http://p/api/v1/query answers cannot be read: there is no `data` in it");

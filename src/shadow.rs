@@ -96,7 +96,7 @@ pub struct TakenUp {
 }
 
 /// How an incident was compared before.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Before {
     /// As of [`Compared`].
     pub agrees: bool,
@@ -104,6 +104,15 @@ pub struct Before {
     pub wrong: bool,
     /// Live detection time as a multiple of the one in simulation.
     pub detection_ratio: Option<f64>,
+    /// What was said of it, which ends with where people's side came from.
+    pub detail: String,
+}
+
+impl Before {
+    /// Whether it was compared by a story.
+    fn is_by(&self, story: &Story) -> bool {
+        self.detail.ends_with(&format!(" ({})", story.name))
+    }
 }
 
 /// A policy beside people, in one incident.
@@ -175,13 +184,33 @@ impl Shadow {
     }
 }
 
-/// For each incident the story that is told of it: a story is of one incident, the one that is nearest in time, and first of one that was compared before.
+/// Stories of several exports, of which some may have the same: one of each. What several exports have of one is put together.
+#[must_use]
+pub fn once(stories: Vec<Story>) -> Vec<Story> {
+    let mut all: Vec<Story> = Vec::new();
+    for story in stories {
+        let is_same = |own: &&mut Story| **own == story || !own.is_named && !story.is_named && own.name == story.name;
+        match all.iter_mut().find(is_same) {
+            Some(own) => own.join(story),
+            None => all.push(story),
+        }
+    }
+    all
+}
+
+/// For each incident the story that is told of it: a story is of one incident. That is the one that was compared by it before; else one that it names, and not
+/// only its alert; and of those the one that is nearest in time.
 fn each_once(taken: &[TakenUp], stories: &[Story]) -> Vec<Option<usize>> {
-    let pairs = taken.iter().enumerate().flat_map(|(place, own)| {
-        let same = stories.iter().enumerate().filter(|(_, story)| story.is_about(own));
-        same.map(move |(index, story)| ((own.before.is_none(), story.began.duration_since(own.at).abs(), place), index))
-    });
-    let mut pairs: Vec<((bool, SignedDuration, usize), usize)> = pairs.collect();
+    let values: BTreeSet<(&Name, &Name)> = taken.iter().flat_map(TakenUp::named).collect();
+    let mut pairs: Vec<((bool, bool, SignedDuration, usize), usize)> = Vec::new();
+    for (index, story) in stories.iter().enumerate() {
+        let told: BTreeSet<(&Name, &Name)> = values.iter().filter(|(_, value)| story.mentions(value)).copied().collect();
+        for (place, own) in taken.iter().enumerate().filter(|(_, own)| story.is_about(own) && !story.is_of_another(own, &told)) {
+            let is_new = !own.before.as_ref().is_some_and(|before| before.is_by(story));
+            let is_vague = !own.named().any(|value| told.contains(&value));
+            pairs.push(((is_new, is_vague, story.began.duration_since(own.at).abs(), place), index));
+        }
+    }
     pairs.sort_unstable();
     let (mut told, mut used) = (vec![None; taken.len()], vec![false; stories.len()]);
     for ((.., place), index) in pairs {
@@ -213,6 +242,36 @@ impl Story {
     /// Whether nobody is told to have acted, and something that is told is not understood.
     fn is_unclear(&self) -> bool {
         self.deeds.iter().all(|deed| deed.action.is_none()) && self.deeds.iter().any(|deed| deed.is_unclear)
+    }
+
+    /// Takes in what another export has of the same.
+    fn join(&mut self, other: Self) {
+        self.began = self.began.min(other.began);
+        self.over = self.over.max(other.over);
+        for line in other.about.lines().filter(|line| !line.is_empty()) {
+            if !self.about.contains(line) {
+                self.about += &format!("\n{line}");
+            }
+        }
+        for deed in other.deeds {
+            if !self.deeds.contains(&deed) {
+                self.deeds.push(deed);
+            }
+        }
+        // As the calendar has them, whatever their fractions.
+        self.deeds.sort_by_key(|deed| deed.at.parse::<Timestamp>().ok());
+    }
+
+    /// Whether its words have a name.
+    fn mentions(&self, name: &str) -> bool {
+        !name.is_empty() && words::mentions(&self.about, name)
+    }
+
+    /// Whether it names, of what incidents of the policy are about (`told`), something else of the same kind, such as another service, and nothing of this one's.
+    fn is_of_another(&self, own: &TakenUp, told: &BTreeSet<(&Name, &Name)>) -> bool {
+        let names_another =
+            |(label, value): (&Name, &Name)| !told.contains(&(label, value)) && told.iter().any(|(other, _)| *other == label);
+        !self.is_named && own.named().any(names_another)
     }
 
     /// The words that are not understood.
@@ -262,7 +321,7 @@ impl Story {
         let is_then =
             self.began.saturating_sub(APART).is_ok_and(|from| from <= own.at) && end.saturating_add(APART).is_ok_and(|to| own.at <= to);
         let mut words = std::iter::once(&own.alert).chain(own.named().map(|(_, value)| value)).chain(own.target.as_ref().map(Target::name));
-        is_then && !self.is_elsewhere(own) && (self.is_named || words.any(|word| !word.is_empty() && words::mentions(&self.about, word)))
+        is_then && !self.is_elsewhere(own) && (self.is_named || words.any(|word| self.mentions(word)))
     }
 }
 
@@ -298,10 +357,10 @@ pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
                     taken[index].would.get_or_insert((recorded.entry.at, told));
                 }
             }
-            What::Compared { agrees, wrong, detection_ratio, .. } => {
+            What::Compared { agrees, wrong, detection_ratio, detail, .. } => {
                 if let Some(index) = index {
-                    let before = taken[index].before.get_or_insert_default();
-                    (before.agrees, before.wrong, before.detection_ratio) = (*agrees, *wrong, *detection_ratio);
+                    let (agrees, wrong, detection_ratio, detail) = (*agrees, *wrong, *detection_ratio, detail.clone());
+                    taken[index].before = Some(Before { agrees, wrong, detection_ratio, detail });
                 }
             }
             What::Person { at, did, .. } => {
@@ -337,7 +396,7 @@ fn compared(own: &TakenUp, story: Option<&Story>) -> Compared {
     let acted = story.and_then(|story| story.deeds.iter().find(|deed| deed.action.is_some()));
     let wrong = matches!(own.label, Some(Labelled::Wrong | Labelled::Harmful));
     // Without a story a label tells whether people would have acted so. One that was told before tells more, and is not to be forgotten for want of its file.
-    let agrees = match (story, own.before.filter(|_| !own.people.is_empty())) {
+    let agrees = match (story, own.before.as_ref().filter(|_| !own.people.is_empty())) {
         (Some(_), _) => acted.is_some() == own.would.is_some(),
         (None, Some(before)) => before.agrees,
         (None, None) => !wrong,
@@ -386,13 +445,13 @@ impl Compared {
     pub fn entries(&self, own: &TakenUp, simulated: Option<f64>) -> Vec<What> {
         let detection_ratio =
             self.detected_seconds.zip(simulated.filter(|seconds| *seconds > 0.0)).map(|(live, simulated)| live / simulated);
-        let is_there = |before: Before| {
+        let is_there = |before: &Before| {
             (before.agrees, before.wrong) == (self.agrees, self.wrong) && (before.detection_ratio.is_some() || detection_ratio.is_none())
         };
-        if own.before.is_some_and(is_there) {
+        if own.before.as_ref().is_some_and(is_there) {
             return Vec::new();
         }
-        let detection_ratio = detection_ratio.or_else(|| own.before?.detection_ratio);
+        let detection_ratio = detection_ratio.or_else(|| own.before.as_ref()?.detection_ratio);
         let deeds = self.deeds.iter().filter(|deed| !deed.is_unclear);
         let deeds = deeds.map(|deed| (deed.at.clone(), deed.action.clone().unwrap_or_default())).filter(|deed| !own.people.contains(deed));
         let person = |(at, did)| What::Person { incident: self.incident.clone(), at, did };
@@ -499,7 +558,8 @@ mod tests {
         let nearest = (vec!["restart#1".to_owned()], vec!["restart#0".to_owned(), "restart#2".to_owned()]);
         assert_eq!(compared(&[another("restart#0", 3), another("restart#1", 0), another("restart#2", 9)]), nearest);
         // One that was compared by it before keeps it.
-        let kept = TakenUp { before: Some(Before::default()), ..another("restart#0", 3) };
+        let before = Before { detail: "agree: the policy would do nothing; people did nothing (P1)".to_owned(), ..Before::default() };
+        let kept = TakenUp { before: Some(before), ..another("restart#0", 3) };
         assert_eq!(compared(&[kept, another("restart#1", 0)]).0, ["restart#0"]);
     }
 
@@ -516,18 +576,67 @@ mod tests {
             };
             shadow.compared.iter().flat_map(|compared| compared.entries(&own, None)).map(told).collect()
         };
-        let agreed = Before { agrees: true, wrong: false, detection_ratio: Some(1.5) };
-        assert!(written(Some(Labelled::Right), &[], agreed, &[]).is_empty());
-        assert_eq!(written(Some(Labelled::Wrong), &[], agreed, &[]), ["agrees false, wrong true, Some(1.5)"]);
+        let agreed = Before { agrees: true, wrong: false, detection_ratio: Some(1.5), detail: String::new() };
+        assert!(written(Some(Labelled::Right), &[], agreed.clone(), &[]).is_empty());
+        assert_eq!(written(Some(Labelled::Wrong), &[], agreed.clone(), &[]), ["agrees false, wrong true, Some(1.5)"]);
         // What a story told stays, whether or not its file is named again; a label says what was wrong in it.
         let did = [(stamp(5).to_string(), "restart".to_owned())];
-        assert!(written(Some(Labelled::Right), &did, agreed, &[]).is_empty());
-        assert_eq!(written(Some(Labelled::Wrong), &did, agreed, &[]), ["agrees true, wrong true, Some(1.5)"]);
+        assert!(written(Some(Labelled::Right), &did, agreed.clone(), &[]).is_empty());
+        assert_eq!(written(Some(Labelled::Wrong), &did, agreed.clone(), &[]), ["agrees true, wrong true, Some(1.5)"]);
         let differed = Before { agrees: false, ..agreed };
-        assert!(written(Some(Labelled::Right), &did, differed, &[]).is_empty());
+        assert!(written(Some(Labelled::Right), &did, differed.clone(), &[]).is_empty());
         // A story that is put right is told anew, and what is known of it is not said twice.
         let story = story("Down on api-1", &[(5, "restarted api-1"), (6, "scaled it")]);
         assert_eq!(written(None, &did, differed, &[story]), ["scale", "agrees true, wrong false, Some(1.5)"]);
+    }
+
+    #[test]
+    fn a_story_is_of_the_incident_that_it_names_whichever_is_nearer() {
+        let of = |service: &str, minute: i64, before: Option<Before>| {
+            let labels = LabelSet::from([(Name::new("service"), Name::new(service))]);
+            TakenUp { incident: service.into(), labels, at: stamp(minute), before, ..taken(Some(minute), None) }
+        };
+        let named = |name: &str, service: &str, minute: i64| Story {
+            name: name.into(),
+            began: stamp(minute),
+            ..story(&format!("Down {service}"), &[(minute + 1, "did: nothing")])
+        };
+        let compared = |taken: &[TakenUp], stories: &[Story]| -> Vec<(String, String)> {
+            Shadow::of(taken, stories).compared.into_iter().map(|own| (own.incident, own.source)).collect()
+        };
+        let pairs = |all: &[(&str, &str)]| all.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect::<Vec<_>>();
+        let taken = [of("a1", 0, None), of("b1", 1, None), of("c1", 2, None)];
+        // Nobody wrote of the second one, however near it is.
+        let stories = [named("A", "a1", 1), named("C", "c1", 1)];
+        assert_eq!(compared(&taken, &stories), pairs(&[("a1", "A"), ("c1", "C")]));
+        // What names none of them is of the nearest that nobody names.
+        let stories = [named("A", "a1", 1), Story { about: "Down".into(), ..named("X", "", 0) }];
+        assert_eq!(compared(&taken, &stories), pairs(&[("a1", "A"), ("b1", "X")]));
+        // Told twice, it is told once; and what one export has and another one lacks is of the same story.
+        let part = Story { deeds: Vec::new(), ..named("A", "a1", 1) };
+        let told = once(vec![part, named("A", "a1", 1), named("A", "a1", 1)]);
+        assert_eq!((told.len(), told[0].deeds.len()), (1, 1));
+        assert_eq!(compared(&taken[..2], &told), pairs(&[("a1", "A")]));
+    }
+
+    #[test]
+    fn the_same_stories_are_of_the_same_incidents_when_they_are_told_again() {
+        let of = |incident: &str, minute: i64| TakenUp { incident: incident.into(), at: stamp(minute), ..taken(Some(minute), None) };
+        let told = |name: &str, minute: i64, words: &str| Story {
+            name: name.into(),
+            began: stamp(minute),
+            ..story("Down on api-1", &[(minute, words)])
+        };
+        // The first story is not understood, so that its incident is not compared.
+        let stories = [told("Q1", 0, "kicked it"), told("Q2", 4, "did: nothing"), told("Q3", 3, "did: nothing")];
+        let mut taken = [of("p#0", 0), of("p#1", 1), of("p#2", 5)];
+        let first = Shadow::of(&taken, &stories);
+        for own in &mut taken {
+            let compared = first.compared.iter().find(|compared| compared.incident == own.incident);
+            own.before = compared.map(|own| Before { agrees: own.agrees, detail: own.told(), ..Before::default() });
+        }
+        assert_eq!(Shadow::of(&taken, &stories), first);
+        assert!(first.compared.iter().zip(&taken[1..]).all(|(compared, own)| compared.entries(own, None).is_empty()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A count with its noun in the right number.
+//! Words for people: counts with their nouns in the right number, and what others have written, in one line.
 
 /// A count with its noun in the right number: `1 policy`, `2 policies`, `0 runs`.
 #[must_use]
@@ -28,9 +28,21 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A text of somebody else's, such as the value of a label, as it can be shown in a line of ours: what ends a line or steers a terminal is told by its code.
+#[must_use]
+pub fn in_one_line(text: &str) -> String {
+    let is_line_end = |c: char| matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars().map(|c| if c.is_control() || is_line_end(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_have_written_stays_in_its_line() {
+        assert_eq!(in_one_line("a\r\nfailed: é\u{1b}[31m\u{9b}\u{2028}"), "a\\r\\nfailed: é\\u{1b}[31m\\u{9b}\\u{2028}");
+    }
 
     #[test]
     fn one_is_one_and_every_other_number_is_many() {

@@ -17,6 +17,21 @@ use crate::problem::{Place, Problem, SourceFile, near_miss};
 use crate::quantity::{Bytes, Factor, Rate, Ratio};
 use crate::time::Span;
 
+/// A text as YAML takes it, whatever is in it, and as a comment can hold it: in one line.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let is_plain =
+        text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_taken = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_lowercase().as_str());
+    if is_plain && !is_taken {
+        return text.to_owned();
+    }
+    let json = serde_json::to_string(text).expect("a text is plain data");
+    // What JSON lets stand and YAML may take for the end of a line.
+    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    json.chars().map(|c| if is_odd(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
+}
+
 /// A node of a file.
 #[derive(Clone, Debug)]
 pub struct Node {

@@ -30,7 +30,7 @@ pub fn execute(arguments: &AuditArgs, output: Output) -> Result<Exit, Failure> {
     let folder = Home::here()?.base.join(FOLDER);
     let names = match &arguments.policy {
         Some(policy) => vec![name_of(policy)?],
-        None => Ledger::chains(&folder)?,
+        None => all_chains(&folder)?,
     };
     let chains = names.iter().map(|name| read(&folder, name)).collect::<Result<Vec<_>, Failure>>()?;
     if let (Some(policy), [chain]) = (&arguments.policy, chains.as_slice())
@@ -55,6 +55,17 @@ pub fn execute(arguments: &AuditArgs, output: Output) -> Result<Exit, Failure> {
     tell(&chains, arguments.contains.as_ref().zip(is_contained), output)?;
     let is_sound = chains.iter().all(|chain| chain.findings.is_empty()) && is_contained != Some(false);
     Ok(if is_sound { Exit::Held } else { Exit::Broken })
+}
+
+/// Those that are there, and those of which this machine has seen an end and that are gone.
+fn all_chains(folder: &Path) -> Result<Vec<Name>, Failure> {
+    let mut names = Ledger::chains(folder)?;
+    for name in Ledger::noted(folder)? {
+        let is_gone = !names.contains(&name) && name_of(&name).is_ok() && !Ledger::read(folder, &name)?.findings.is_empty();
+        names.extend(is_gone.then_some(name));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// That the beginning of a hash is as long as it is ever shown: a shorter one may be that of any entry.
@@ -206,8 +217,10 @@ fn sentence(chain: &Chain, what: &What) -> String {
         What::Compared { incident, agrees, detail, .. } => {
             format!("in incident {incident} the policy and people {}: {detail}", if *agrees { "agree" } else { "differ" })
         }
-        What::Backtest { from, until, recorded, reproduced, .. } => {
-            format!("replayed {from} to {until}: {reproduced} of {recorded} firings of alerts reproduced")
+        What::Backtest { from, until, recorded, reproduced, gaps, .. } => {
+            let gaps: Vec<String> = gaps.iter().map(|(from, until)| format!("{from} to {until}")).collect();
+            let gaps = if gaps.is_empty() { String::new() } else { format!("; nothing was recorded {}", gaps.join(", ")) };
+            format!("replayed {from} to {until}: {reproduced} of {recorded} firings of alerts reproduced{gaps}")
         }
         What::Violation { what } => format!("what must never happen did: {what}"),
         What::Hint { event, what, is_harm } => format!("{}: {what}{}", entry(event), if *is_harm { ", which is harm" } else { "" }),

@@ -7,6 +7,9 @@ use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start};
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
+use firedrill_telemetry::promql::LOOKBACK_MS;
+use firedrill_telemetry::recording::Recording;
+use firedrill_telemetry::store::is_stale;
 use jiff::{SignedDuration, Timestamp};
 
 use super::promoting::Books;
@@ -17,7 +20,7 @@ use crate::importing::SIMULATED;
 use crate::ledger::{Chain, Hashes, Ledger, What, name_of};
 use crate::output::Output;
 use crate::promotion::evidence::counts;
-use crate::promotion::standing::Standing;
+use crate::promotion::standing::{Standing, between};
 use crate::replaying::Replay;
 
 /// Writes a replay down as a backtest of each of its policies.
@@ -37,6 +40,7 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
     let found = fidelity(&replay.recording, &replay.rules, alerts);
     let elsewhere = firings(alerts).len() - found.recorded - found.before.len();
     let (from, until) = (instant(replay.recording.start), instant(Start::from_unix_millis(replay.recording.end_ms)));
+    let gaps: Vec<(Timestamp, Timestamp)> = gaps(&replay.recording).into_iter().map(|(from, until)| (at_ms(from), at_ms(until))).collect();
     let mut of_all = Vec::new();
     for policy in &replay.answer.policies {
         let hashes = Hashes::of(policy, &replay.rules.set);
@@ -52,6 +56,7 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
             until: until.to_string(),
             recorded: found.recorded as u64,
             reproduced: found.reproduced as u64,
+            gaps: gaps.iter().map(|(from, until)| (from.to_string(), until.to_string())).collect(),
             hashes: hashes.clone(),
         }];
         whats.extend(decisions(journal, (&policy.name, from), &hashes));
@@ -61,7 +66,7 @@ pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), ou
     for (policy, whats) in of_all {
         let acts = whats.len() - 1;
         books.write(&policy, whats, (&writer, output))?;
-        output.talk(&told(&policy, (&found, elsewhere), acts as u64));
+        output.talk(&(told(&policy, (&found, elsewhere), acts as u64) + &unrecorded(&gaps)));
     }
     Ok(())
 }
@@ -78,8 +83,45 @@ fn told(policy: &Name, (found, elsewhere): (&Fidelity, usize), acts: u64) -> Str
     )
 }
 
+/// What is said of time in which nothing was recorded.
+fn unrecorded(gaps: &[(Timestamp, Timestamp)]) -> String {
+    let all = gaps.iter().fold(Span::ZERO, |all, (from, until)| all + between(*from, *until));
+    if gaps.is_empty() {
+        String::new()
+    } else {
+        format!(", but for {} in which nothing was recorded", Span::from_seconds(all.as_millis() / 1000))
+    }
+}
+
 fn instant(start: Start) -> Timestamp {
-    Timestamp::from_millisecond(start.unix_millis()).unwrap_or(Timestamp::UNIX_EPOCH)
+    at_ms(start.unix_millis())
+}
+
+fn at_ms(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// From when to when a recording has no sample for longer than a query looks back, milliseconds since 1970: nobody knows what was then.
+fn gaps(recording: &Recording) -> Vec<(i64, i64)> {
+    let (from, until) = (recording.start.unix_millis(), recording.end_ms);
+    let mut stretches: Vec<(i64, i64)> = Vec::new();
+    for id in recording.store.ids() {
+        let samples = recording.store.samples(id);
+        let of_series = stretches.len();
+        for (at, _) in samples.times.iter().zip(samples.values).filter(|(at, value)| (from..=until).contains(*at) && !is_stale(**value)) {
+            match stretches[of_series..].last_mut() {
+                Some((_, end)) if *at - *end <= LOOKBACK_MS => *end = *at,
+                _ => stretches.push((*at, *at)),
+            }
+        }
+    }
+    stretches.sort_unstable();
+    let (mut seen, mut found) = (from, Vec::new());
+    for (begin, end) in stretches.into_iter().chain([(until, until)]) {
+        found.extend((begin - seen > LOOKBACK_MS).then_some((seen, begin)));
+        seen = seen.max(end);
+    }
+    found
 }
 
 /// That history from an instant on can count for a policy where it stands: it shortens the wait in dry-run, as far as it was over by then.
@@ -106,7 +148,7 @@ fn can_count(policy: &Name, standing: &Standing, from: Timestamp) -> Result<(), 
 fn is_counted((chain, standing): (&Chain, &Standing), hashes: &Hashes, (from, until): (Timestamp, Timestamp)) -> bool {
     chain.since(standing.entry.as_deref()).any(|own| match &own.entry.what {
         // One that does not count uses up nothing: it can be replayed again, with more or other alerts.
-        What::Backtest { from: begin, until: end, hashes: other, recorded, reproduced }
+        What::Backtest { from: begin, until: end, hashes: other, recorded, reproduced, .. }
             if other == hashes && counts(*recorded, *reproduced) =>
         {
             let parsed = begin.parse::<Timestamp>().ok().zip(end.parse::<Timestamp>().ok());

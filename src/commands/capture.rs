@@ -8,10 +8,11 @@ use firedrill_core::name::Name;
 use firedrill_core::words::counted;
 use firedrill_policies::policy::Policy;
 use firedrill_policies::rules::RuleSet;
+use firedrill_scenarios::incident::{read_alerts, read_recording, read_watched};
 use serde_json::json;
 
 use super::setting::RuleNames;
-use crate::capturing::{Beside, Capture, Captured, capture};
+use crate::capturing::{Beside, Capture, Captured, Watched, capture};
 use crate::cli::{CaptureArgs, Format};
 use crate::command_line::CommandLine;
 use crate::exit::Exit;
@@ -23,6 +24,7 @@ use crate::load::{self, Source};
 use crate::output::{Output, Room, write_files};
 use crate::prometheus::{Access, Prometheus};
 use crate::pulling::{Limits, Wanted, pull};
+use crate::sources;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.capture/1";
@@ -62,6 +64,7 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     let _room = Room::make("--out", &folder)?;
     let files = captured.files(&asked, beside.as_ref());
     write_files(&folder, &files)?;
+    read_back(&folder)?;
     match output.format {
         Format::Text => {
             let counted = if is_counted(&home, &folder) { String::new() } else { how_to_count(&home, &folder) };
@@ -81,6 +84,15 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     Ok(if found == total { Exit::Held } else { Exit::Broken })
 }
 
+/// That what was written can be read: alerts bring labels with whatever is in them.
+fn read_back(folder: &Path) -> Result<(), Failure> {
+    let (incident, files) = sources::incident(&folder.display().to_string(), Path::new("."))?;
+    read_recording(&incident, &files)?;
+    read_alerts(&incident, &files)?;
+    read_watched(&incident, &files)?.map(|(path, text)| Watched::read(&path, &text)).transpose()?;
+    Ok(())
+}
+
 /// Whether the project's `incidents:` hold a folder.
 fn is_counted(home: &Home, folder: &Path) -> bool {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -91,8 +103,11 @@ fn is_counted(home: &Home, folder: &Path) -> bool {
 
 /// How a folder comes to be a test of the project.
 fn how_to_count(home: &Home, folder: &Path) -> String {
-    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(folder);
-    let above = above.strip_prefix(&home.base).unwrap_or(above).display();
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (base, whole) = (absolute(&home.base.join(".")), absolute(folder));
+    // The folder above holds incidents if it is one of the project's; any other may hold whatever else.
+    let above = whole.parent().and_then(|above| above.strip_prefix(&base).ok()).filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or_else(|| whole.strip_prefix(&base).unwrap_or(&whole)).display();
     match &home.project {
         None => String::new(),
         Some(project) if project.incidents.is_empty() => {

@@ -3,6 +3,7 @@
 use firedrill_core::journal::Event;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Problem, near_miss};
+use firedrill_core::words::in_one_line;
 use firedrill_scenarios::document::fault::entries;
 use serde_json::json;
 
@@ -52,7 +53,7 @@ pub fn execute(arguments: &LabelArgs, output: Output) -> Result<Exit, Failure> {
                 (None, Some(before)) => format!(", and of no drill: it was said to be one of {before}"),
                 (None, None) => String::new(),
             };
-            output.data(&format!("{id} ({what} {target}) was {}{drill}\n", says.word()))?;
+            output.data(&in_one_line(&format!("{id} ({what} {target}) was {}{drill}", says.word())))?;
         }
     }
     Ok(Exit::Held)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
+use firedrill_core::words::in_one_line;
 use firedrill_policies::policy::Policy;
 use firedrill_reports::words::counted;
 use firedrill_scenarios::incident::FILE_NAME;
@@ -248,7 +249,7 @@ fn clock(start: Start, at: Time) -> String {
 fn line(lesson: &Lesson, start: Start) -> String {
     let at = clock(start, lesson.opened);
     let did = lesson.did.as_deref().unwrap_or("nothing done");
-    let mut text = format!("  {at} {} on {}: {did}; {}", lesson.policy, lesson.alert, lesson.resolution.word());
+    let mut text = in_one_line(&format!("  {at} {} on {}: {did}; {}", lesson.policy, lesson.alert, lesson.resolution.word()));
     match lesson.timely {
         Some(true) => text += ", in time",
         Some(false) => text += ", too late",

@@ -319,6 +319,7 @@ fn stage_statement(
         needs,
         weakened: &outlook.weakened,
         unverified: books.unverified(&subject.chain),
+        strangers: books.strangers(&subject.chain).into_values().sum(),
     };
     let text = serde_json::to_string_pretty(&statement(&stated)).expect("a statement is plain data");
     let (folder, name) = folder_and_name(path)?;

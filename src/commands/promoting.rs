@@ -1,11 +1,13 @@
 //! What the commands of promotion share: a policy with its chain, who writes, and what follows of what was written.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use firedrill_core::problem::Problem;
+use firedrill_core::words::in_one_line;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::policy::Policy;
 use jiff::Timestamp;
@@ -24,7 +26,7 @@ use crate::promotion::evidence::{Evidence, Question, WATCHER, changed};
 use crate::promotion::heard::Heard;
 use crate::promotion::needs::{Need, needs};
 use crate::promotion::profile::{ProfileName, Promotions, same_person};
-use crate::promotion::standing::Standing;
+use crate::promotion::standing::{Promoted, Standing};
 use crate::watch::observations;
 
 /// A project and the folder of its ledger.
@@ -64,9 +66,20 @@ impl Subject {
     /// Why this version may do less than the one that was promoted; `None`: it may do as much.
     pub fn is_another(&self) -> Option<String> {
         let promoted = self.promoted.promoted.as_ref().filter(|_| self.standing.stage < self.promoted.stage)?;
+        Some(self.is_not(promoted))
+    }
+
+    /// That another version was promoted to where this one stands: to look on, in dry-run, every version may. `None`: it was this one, or none.
+    pub fn looks_on(&self) -> Option<String> {
+        let is_own = |hashes: &Hashes| *hashes == self.hashes || self.standing.promoted.is_some();
+        let promoted = self.promoted.promoted.as_ref().filter(|own| self.standing.stage == self.promoted.stage && !is_own(&own.hashes))?;
+        Some(self.is_not(promoted))
+    }
+
+    fn is_not(&self, promoted: &Promoted) -> String {
         let changed = changed(&promoted.hashes, &self.hashes).unwrap_or_else(|| "it was not promoted itself".to_owned());
         let (stage, by) = (self.promoted.stage.word(), &promoted.by);
-        Some(format!("this is not the version that was promoted to {stage} ({}, by {by}): {changed}", promoted.at.strftime("%Y-%m-%d")))
+        format!("this is not the version that was promoted to {stage} ({}, by {by}): {changed}", promoted.at.strftime("%Y-%m-%d"))
     }
 }
 
@@ -252,6 +265,11 @@ impl Books {
     pub fn unverified(&self, chain: &Chain) -> usize {
         self.promotions().unverified(chain).len()
     }
+
+    /// Who has written in a chain and is not among the people, each with how many entries.
+    pub fn strangers(&self, chain: &Chain) -> BTreeMap<String, usize> {
+        self.promotions().strangers(chain)
+    }
 }
 
 /// The time of a new entry: now, and no sooner than the last one, because days would be counted that never were; and what is to be said of that. Clocks of two
@@ -315,8 +333,8 @@ pub(super) fn numbered(text: &str) -> Option<(&str, u64)> {
 /// Needs as lines, what is missing with the way to it.
 pub(super) fn lines(needs: &[Need]) -> String {
     let line = |need: &Need| match &need.way {
-        None => format!("  {} {}: {}\n", if need.is_remark() { "·" } else { "✓" }, need.what, need.told),
-        Some(way) => format!("  ✗ {}: {}\n    → {way}\n", need.what, need.told),
+        None => format!("  {} {}: {}\n", if need.is_remark() { "·" } else { "✓" }, need.what, in_one_line(&need.told)),
+        Some(way) => format!("  ✗ {}: {}\n    → {way}\n", need.what, in_one_line(&need.told)),
     };
     needs.iter().map(line).collect()
 }

@@ -6,7 +6,7 @@ use firedrill_core::journal::Journal;
 use firedrill_core::ledger::Ledger;
 use firedrill_core::time::Start;
 use firedrill_core::transcript::Transcript;
-use firedrill_core::words::counted;
+use firedrill_core::words::{counted, in_one_line};
 use firedrill_policies::lints;
 use firedrill_reports::timeline::{self, Kind, Line};
 use firedrill_scenarios::incident::Incident;
@@ -170,8 +170,8 @@ fn conclusion(journal: &Journal, judged: Option<&ExpectVerdict>, scored: Option<
     }
     match judged {
         Some(judged) => {
-            lines.extend(judged.checks.iter().map(|check| format!("{} {}: {}", mark(check), check.expected, check.found)));
-            lines.extend(judged.unlisted.iter().map(|proposal| format!("· not listed in expect: {proposal}")));
+            lines.extend(judged.checks.iter().map(|check| in_one_line(&format!("{} {}: {}", mark(check), check.expected, check.found))));
+            lines.extend(judged.unlisted.iter().map(|proposal| in_one_line(&format!("· not listed in expect: {proposal}"))));
             let unchecked = unchecked(judged);
             lines.push(if judged.passed { format!("passed: {CLAIM}{unchecked}") } else { format!("failed: see ✗ above{unchecked}") });
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use firedrill_core::words::counted;
+use firedrill_core::words::{counted, in_one_line};
 use firedrill_policies::guard::stage::Stage;
 use firedrill_reports::verdict::Case;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::ledger::shown_incident;
 use crate::load;
 use crate::output::Output;
-use crate::shadow::{Shadow, Story, TakenUp, read_pagerduty, taken_up};
+use crate::shadow::{Shadow, Story, TakenUp, once, read_pagerduty, taken_up};
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.shadow/1";
@@ -51,7 +51,7 @@ struct Rehearsed {
 pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> {
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
-    let stories = arguments.people.iter().map(|path| stories(&books, path, output)).collect::<Result<Vec<_>, _>>()?.concat();
+    let stories = once(arguments.people.iter().map(|path| stories(&books, path, output)).collect::<Result<Vec<_>, _>>()?.concat());
     let taken = taken_up(&subject.chain);
     let shadow = Shadow::of(&taken, &stories);
     let rehearsed = if arguments.scenario.is_empty() { None } else { Some(rehearse(&books, (&subject, arguments))?) };
@@ -106,7 +106,7 @@ fn told(shadow: &Shadow, (new, is_written): (usize, bool)) -> String {
         (new, true) => format!("{} written to the ledger", counted(new as u64, "comparison")),
         (new, false) => format!("hint: `--by NAME` writes {} to the ledger, which promotion counts", counted(new as u64, "comparison")),
     });
-    lines.join("\n") + "\n"
+    lines.iter().map(|line| in_one_line(line) + "\n").collect()
 }
 
 /// The policy at the stage full in the scenarios that are named, against doing nothing.

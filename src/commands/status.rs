@@ -59,7 +59,7 @@ fn as_json(books: &Books, subject: &Subject, outlook: &Outlook) -> Value {
         "policy": subject.policy.name, "stage": standing.stage, "since": standing.since.map(|at| at.to_string()), "by": standing.by,
         "next": next(standing.stage), "profile": outlook.profile.word(), "needs": outlook.needs, "weakened": outlook.weakened,
         "on_trial": outlook.bake, "demotion_due": due, "hashes": subject.hashes, "evidence": subject.evidence,
-        "unverified": books.unverified(&subject.chain), "promoted": promoted, "is_promoted_version": is_promoted_version,
+        "unverified": books.unverified(&subject.chain), "strangers": books.strangers(&subject.chain), "promoted": promoted, "is_promoted_version": is_promoted_version,
         "branches": subject.promoted.branches,
     })
 }
@@ -74,6 +74,9 @@ fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
         text += &format!(
             "  ✗ {told}\n    → promote it anew, one stage at a time, on what was seen, decided again; or bring back what was promoted\n"
         );
+    }
+    if let Some(told) = subject.looks_on() {
+        text += &format!("  · {told}; to look on is open to every version, and what was seen is decided again\n");
     }
     if !subject.promoted.branches.is_empty() {
         text += &format!("  · two branches changed its stage, and the lower counts: {}\n", subject.promoted.branches.join(" and "));
@@ -90,6 +93,10 @@ fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
         let entries = if unverified == 1 { "1 entry".to_owned() } else { format!("{unverified} entries") };
         let told = "in the name of people who have a key, and not signed by it: what is said there does not count";
         text += &format!("  ✗ {entries} {told}\n");
+    }
+    for (by, count) in books.strangers(&subject.chain) {
+        let entries = if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
+        text += &format!("  ✗ {entries} by `{by}`, who is not among `people:` of firedrill.yaml: what is said there does not count\n");
     }
     let Some(next) = next(standing.stage) else { return text + "  there is no stage beyond\n" };
     text += &format!("  for {} (profile {}):\n", next.word(), outlook.profile.word());

@@ -185,7 +185,7 @@ impl Finding {
             Self::Twice { .. } => "delete the second one",
             Self::Reordered { .. } => "bring back the file as it was, such as with `git checkout`: lines are only ever added",
             Self::Dropped { .. } => {
-                "bring back the file as it was, such as with `git checkout`; if an older state is what you want, delete NAME.head beside it"
+                "bring back the file as it was, such as with `git checkout`; if you have switched to a branch that lacks it, merge the one that has it or switch back; only if an older state is what you want delete NAME.head beside it"
             }
             Self::Unnoted { .. } => {
                 "see with git that no entry is missing at the end of the chain, and delete that file: it is written anew with the next entry"
@@ -507,7 +507,8 @@ pub fn decisive(changes: &[&BTreeSet<&str>]) -> Vec<usize> {
 }
 
 /// Whether it is no person who writes so.
-fn is_machine(by: &str) -> bool {
+#[must_use]
+pub fn is_machine(by: &str) -> bool {
     MACHINES.contains(&by.trim().to_lowercase().as_str())
 }
 

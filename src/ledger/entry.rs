@@ -323,6 +323,9 @@ pub enum What {
         recorded: u64,
         /// Those of them that our ruler reproduced.
         reproduced: u64,
+        /// From when to when nothing was recorded in that time: that is no history.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gaps: Vec<(String, String)>,
         /// What it was decided by. The decisions follow as entries of their own, each marked as of a backtest.
         hashes: Hashes,
     },

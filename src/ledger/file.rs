@@ -158,11 +158,15 @@ impl Ledger {
         // What was last seen at the end is read before the file: a writer adds to the file first, so that whatever it has noted by now is there then.
         let seen = Seen::of(folder, &name);
         meanwhile();
-        let bytes = match fs::read(&path) {
+        is_file(&path)?;
+        let mut bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display())).into()),
         };
+        // An entry that lacks nothing but its newline is whole; the next writer gives it that.
+        let (_, torn) = complete(&mut bytes, &name);
+        bytes.extend(torn);
         Ok(with_head(Chain::of_bytes(&name, &path.display().to_string(), &bytes), seen))
     }
 
@@ -184,6 +188,11 @@ impl Ledger {
     /// # Errors
     /// The folder cannot be read.
     pub fn chains(folder: &Path) -> Result<Vec<Name>, Failure> {
+        Self::files(folder, "jsonl")
+    }
+
+    /// The names of the files of a folder that end so, sorted.
+    fn files(folder: &Path, ending: &str) -> Result<Vec<Name>, Failure> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -192,12 +201,20 @@ impl Ledger {
         let mut names = Vec::new();
         for entry in entries {
             let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-            if path.extension().is_some_and(|extension| extension == "jsonl") {
+            if path.extension().is_some_and(|extension| extension == ending) {
                 names.extend(path.file_stem().map(|stem| Name::from(stem.to_string_lossy().into_owned())));
             }
         }
         names.sort();
         Ok(names)
+    }
+
+    /// The chains of which this machine has seen an end, sorted by name, whether or not their files are still there; none if there is no such folder.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn noted(folder: &Path) -> Result<Vec<Name>, Failure> {
+        Self::files(folder, "head")
     }
 
     /// The same, whose entries are signed from here on.
@@ -455,9 +472,18 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// That a path leads to a file, or to nothing yet: whoever opens a pipe waits for ever.
+fn is_file(path: &Path) -> Result<(), Failure> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(anyhow::anyhow!("cannot read {}: it is no file, and a chain of the ledger is one", path.display()).into());
+    }
+    Ok(())
+}
+
 /// Opens a file and takes its lock, and makes sure that it is the one that the path leads to once the lock is there.
 fn locked(path: &Path) -> Result<File, Failure> {
     let context = || format!("cannot open {}", path.display());
+    is_file(path)?;
     for _ in 0..LOCK_TRIES {
         let is_new = !path.exists();
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(context)?;
@@ -543,6 +569,7 @@ impl Seen {
     /// `None`: nothing was noted; or the note is being written, or a crash has left its beginning or nothing but zeros of it.
     fn of(folder: &Path, name: &Name) -> Option<Self> {
         let path = folder.join(format!("{name}.head"));
+        is_file(&path).ok()?;
         let bytes = fs::read(&path).ok()?;
         let noted = String::from_utf8(bytes).unwrap_or_else(|_| "damaged\n".to_owned());
         let digits = |text: &str, most: usize| text.len() <= most && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -148,8 +148,8 @@ fn grave(own: &Recorded) -> Option<String> {
 /// As [`due`], by what a project asks for, now.
 #[must_use]
 pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option<Due> {
-    // Copied only where somebody has a key.
-    let believed = promotions.has_keys().then(|| promotions.believed(chain.clone()));
+    // Copied only where the project says who there is.
+    let believed = (!promotions.people.is_empty()).then(|| promotions.believed(chain.clone()));
     let chain = believed.as_ref().unwrap_or(chain);
     due(chain, promotions.false_positives(promotions.profile.unwrap_or_default()), |own| bake::of_standing(chain, own, now).is_some())
 }

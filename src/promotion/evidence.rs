@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::again::Again;
-use super::heard::{Heard, united};
+use super::heard::{Heard, outside, united};
 use super::profile::{Counted, REPRODUCED, UNLABELLED, folded};
 use super::standing::{Standing, between};
 use crate::ledger::{Chain, Hashes, Labelled, Recorded, UnreadAct, What, shown_incident};
@@ -176,13 +176,13 @@ impl Evidence {
                 What::Compared { incident, .. } => {
                     compared.push((taken.key(own, incident), own));
                 }
-                What::Backtest { from, until, recorded, reproduced, hashes } => {
+                What::Backtest { from, until, recorded, reproduced, gaps, hashes } => {
                     let told = format!("{from} to {until}");
                     let stretch = from.parse().ok().zip(until.parse().ok());
                     let stretch =
                         stretch.map(|(from, until): (Timestamp, Timestamp)| (from, standing.since.map_or(until, |since| until.min(since))));
                     let why = found.backtested((told, stretch), (*recorded, *reproduced), changed(hashes, question.hashes));
-                    history.begin(own, stretch.filter(|_| why.is_none()), why);
+                    history.begin(own, (stretch.filter(|_| why.is_none()), gaps), why);
                 }
                 _ => {}
             }
@@ -456,13 +456,14 @@ pub fn counts(recorded: u64, reproduced: u64) -> bool {
 struct History {
     /// Why it does not count on which an entry was decided, by the hash of the entry: each follows the one before it.
     unfit: BTreeMap<String, Option<String>>,
-    /// Those that count.
+    /// Those that count, without what was not recorded.
     stretches: Vec<(Timestamp, Timestamp)>,
 }
 
 impl History {
-    fn begin(&mut self, own: &Recorded, stretch: Option<(Timestamp, Timestamp)>, why: Option<String>) {
-        self.stretches.extend(stretch);
+    fn begin(&mut self, own: &Recorded, (stretch, gaps): (Option<(Timestamp, Timestamp)>, &[(String, String)]), why: Option<String>) {
+        let gaps: Vec<(Timestamp, Timestamp)> = gaps.iter().filter_map(|(from, until)| from.parse().ok().zip(until.parse().ok())).collect();
+        self.stretches.extend(stretch.into_iter().flat_map(|stretch| outside(stretch, &gaps)));
         self.unfit.insert(own.hash.clone(), why.map(|why| format!("its backtest does not count: {why}")));
     }
 

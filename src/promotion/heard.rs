@@ -382,10 +382,10 @@ fn is_answer(what: &What) -> bool {
 }
 
 /// What lies of a stretch outside of others.
-fn outside(stretch: (Time, Time), gaps: &[(Time, Time)]) -> Vec<(Time, Time)> {
+pub(super) fn outside<T: Copy + Ord>(stretch: (T, T), gaps: &[(T, T)]) -> Vec<(T, T)> {
     let mut left = vec![stretch];
     for (from, until) in gaps {
-        let cut = |(begin, end): (Time, Time)| [(begin, end.min(*from)), (begin.max(*until), end)];
+        let cut = |(begin, end): (T, T)| [(begin, end.min(*from)), (begin.max(*until), end)];
         left = left.into_iter().flat_map(cut).filter(|(begin, end)| begin < end).collect();
     }
     left

@@ -11,7 +11,7 @@ use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ledger::{Chain, PublicKey, Recorded, Signed, What, sides};
+use crate::ledger::{Chain, PublicKey, Recorded, Signed, What, is_machine, sides};
 
 /// A set of demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -348,13 +348,33 @@ impl Promotions {
         chain.entries.iter().filter(is_unverified).map(|own| own.hash.clone()).collect()
     }
 
-    /// A chain as far as it is to be believed: what is said in the name of somebody who has a key, and is not signed by it, does not count. To take a policy
-    /// back needs no key.
+    /// Names that stand in a chain and are those of nobody among the people, where the project names any, each with how many entries in it do not count.
+    #[must_use]
+    pub fn strangers(&self, chain: &Chain) -> BTreeMap<String, usize> {
+        let mut all: BTreeMap<&str, usize> = BTreeMap::new();
+        for own in chain.entries.iter().filter(|own| !self.people.is_empty() && !counts_of_anybody(own)) {
+            *all.entry(&own.entry.by).or_default() += 1;
+        }
+        all.into_iter().filter(|(by, _)| self.is_stranger(by)).map(|(by, count)| (by.to_owned(), count)).collect()
+    }
+
+    /// Whether a name is that of nobody whom the project names, though it names people, and of none of our own writers.
+    fn is_stranger(&self, by: &str) -> bool {
+        !self.people.is_empty() && !is_machine(by) && self.person(by).is_none()
+    }
+
+    /// A chain as far as it is to be believed: what is said in the name of somebody who has a key, and is not signed by it, does not count, nor what is said by
+    /// somebody who is not among the people. Anybody may take a policy back, and needs no key for that.
     #[must_use]
     pub fn believed(&self, chain: Chain) -> Chain {
-        let unverified = self.unverified(&chain);
-        chain.without(|own| unverified.contains(&own.hash) && !matches!(own.entry.what, What::Demotion { .. } | What::Merge { .. }))
+        let (unverified, strangers) = (self.unverified(&chain), self.strangers(&chain));
+        chain.without(|own| !counts_of_anybody(own) && (unverified.contains(&own.hash) || strangers.contains_key(&own.entry.by)))
     }
+}
+
+/// Whether an entry counts whoever wrote it: it takes a policy back, or joins two branches.
+const fn counts_of_anybody(own: &Recorded) -> bool {
+    matches!(own.entry.what, What::Demotion { .. } | What::Merge { .. })
 }
 
 /// A text as it is compared: people write it now so and now so.

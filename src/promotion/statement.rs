@@ -44,16 +44,24 @@ pub struct Stated<'a> {
     pub weakened: &'a [String],
     /// How many entries are in the name of people who have a key, and not signed by it: they do not count.
     pub unverified: usize,
+    /// How many entries are by people whom the project does not name, though it names people: they do not count.
+    pub strangers: usize,
 }
 
 /// The statement.
 #[must_use]
 pub fn statement(stated: &Stated<'_>) -> Value {
-    let of = |is_met: bool| stated.needs.iter().filter(|need| need.is_met == is_met).map(|need| need.what).collect::<Vec<_>>();
+    // What is nothing to be had, but something to know, is no test that was passed.
+    let is_test = |need: &&Need| !need.is_remark();
+    let of =
+        |is_met: bool| stated.needs.iter().filter(is_test).filter(|need| need.is_met == is_met).map(|need| need.what).collect::<Vec<_>>();
     let (passed, failed) = (of(true), of(false));
     let mut warned: Vec<String> = stated.weakened.iter().map(|told| format!("weakened: {told}")).collect();
     if stated.unverified > 0 {
         warned.push(format!("unverified: {} without the signature of those in whose name they are", counted_entries(stated.unverified)));
+    }
+    if stated.strangers > 0 {
+        warned.push(format!("strangers: {} by nobody among the people of the project", counted_entries(stated.strangers)));
     }
     let result = match (failed.is_empty(), warned.is_empty()) {
         (false, _) => "FAILED",

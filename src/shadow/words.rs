@@ -51,7 +51,7 @@ const TOLD: [(&str, &str); 26] = [
 const NOT_DONE: [&str; 9] = ["not", "never", "no", "nobody", "none", "nothing", "without", "cannot", "refused"];
 
 /// Words that say that it was not done yet, or not at all, or that somebody thinks of it: whether it was done later nobody knows.
-const NOT_YET: [&str; 28] = [
+const NOT_YET: [&str; 49] = [
     "before",
     "instead",
     "avoid",
@@ -80,14 +80,95 @@ const NOT_YET: [&str; 28] = [
     "whether",
     "want",
     "wants",
+    "agreed",
+    "agree",
+    "decided",
+    "decide",
+    "asked",
+    "suggest",
+    "suggested",
+    "propose",
+    "proposed",
+    "recommend",
+    "recommended",
+    "need",
+    "needs",
+    "be",
+    "gets",
+    "get",
+    "tried",
+    "try",
+    "attempted",
+    "scheduled",
+    "hope",
 ];
+
+/// Who acts and is no person.
+const MACHINES: [&str; 13] = [
+    "kubernetes",
+    "k8s",
+    "kubelet",
+    "autoscaler",
+    "autoscaling",
+    "hpa",
+    "argo",
+    "argocd",
+    "flux",
+    "systemd",
+    "watchdog",
+    "itself",
+    "automatically",
+];
+
+/// What, in the clause of a deed, says that nobody did it, or that it was done on another day.
+const OF_OTHERS: [&str; 22] = [
+    "by itself",
+    "by themselves",
+    "on its own",
+    "on their own",
+    "automatically",
+    "by kubernetes",
+    "by the kubelet",
+    "by the autoscaler",
+    "by the hpa",
+    "by the watchdog",
+    "yesterday",
+    "tomorrow",
+    "last week",
+    "last month",
+    "last night",
+    "last time",
+    "next week",
+    "next time",
+    "the other day",
+    "earlier this week",
+    "days ago",
+    "weeks ago",
+];
+
+/// How a sentence begins that tells what would be done.
+const CONDITIONS: [&str; 4] = ["if ", "unless ", "in case ", "should "];
+
+/// What says, somewhere in the sentence of a deed, that it could not be done.
+const FORBIDDEN: [&str; 5] = ["permission denied", "access denied", "forbidden", "not permitted", "not authorized"];
 
 /// Words that, right after a deed, say that it was not done.
 const NOT_DONE_AFTER: [&str; 9] =
     ["not needed", "not necessary", "unnecessary", "nothing", "nobody", "none", "was not needed", "was not done", "did not happen"];
 
 /// The same of what may come yet.
-const NOT_YET_AFTER: [&str; 5] = ["planned", "pending", "is planned", "is pending", "was considered"];
+const NOT_YET_AFTER: [&str; 10] = [
+    "planned",
+    "pending",
+    "is planned",
+    "is pending",
+    "was considered",
+    "attempted",
+    "was attempted",
+    "failed",
+    "has failed",
+    "did not work",
+];
 
 /// What says by itself that nothing was done.
 const IDLE: [&str; 6] = ["did nothing", "nothing was done", "nothing done", "no action", "acknowledged", "resolved"];
@@ -97,6 +178,9 @@ const NEAR: usize = 6;
 
 /// Where one clause ends and another begins.
 const CLAUSES: [&str; 14] = [". ", ", ", "; ", ": ", "! ", "? ", "\n", " and ", " but ", " so ", " then ", " because ", " after ", " - "];
+
+/// Where one sentence ends and another begins.
+const SENTENCES: [&str; 5] = [". ", "; ", "! ", "? ", "\n"];
 
 /// What words tell of.
 #[must_use]
@@ -168,13 +252,26 @@ fn came_of(text: &str, (at, beginning): (usize, &str)) -> Deed {
     // The rest of the word itself does not count.
     let rest = after.trim_start_matches(is_of_word).trim_start();
     let follows = |all: &[&str]| all.iter().any(|told| rest.strip_prefix(told).is_some_and(|after| !after.starts_with(is_of_word)));
-    if is_asked || is_open && !is_denied || follows(&NOT_YET_AFTER) {
+    let whole = around(text, (at, beginning.len()), &CLAUSES);
+    let sentence = around(text, (at, beginning.len()), &SENTENCES);
+    let is_of_others = words.iter().any(|word| MACHINES.contains(word)) || OF_OTHERS.iter().any(|told| mentions(whole, told));
+    let is_barred = FORBIDDEN.iter().any(|told| mentions(sentence, told)) || mentions(&before[clause..], "failed to");
+    let is_thought = CONDITIONS.iter().any(|told| sentence.starts_with(told));
+    if is_asked || is_of_others || is_barred || is_thought || is_open && !is_denied || follows(&NOT_YET_AFTER) {
         Deed::Open
     } else if is_denied || follows(&NOT_DONE_AFTER) {
         Deed::Denied
     } else {
         Deed::Done
     }
+}
+
+/// What stands around a place between two of these ends.
+fn around<'t>(text: &'t str, (at, length): (usize, usize), ends: &[&str]) -> &'t str {
+    let (before, after) = (&text[..at], &text[at + length..]);
+    let from = ends.iter().filter_map(|end| before.rfind(end).map(|from| from + end.len())).max().unwrap_or(0);
+    let until = ends.iter().filter_map(|end| after.find(end)).min().unwrap_or(after.len());
+    text[from..at + length + until].trim_start()
 }
 
 /// The values that a text gives a label, as alerts are printed: `pod = api-1`, `pod="api-1"`, `pod: api-1`.
@@ -262,10 +359,24 @@ mod tests {
             "I\u{2019}d restart it",
             "we'll roll back",
             "rollback pending",
+            // By nobody, at another time, or in vain.
+            "Kubernetes restarted the pod",
+            "It restarted by itself",
+            "the autoscaler scaled up, I only watched",
+            "If it comes back, the deploy is rolled back",
+            "Last week we rolled back; today nothing",
+            "We agreed it gets rolled back tomorrow",
+            "Rollback attempted, permission denied",
+            "deploy was restarted yesterday, unrelated",
+            "tried to drain it",
+            "failed to roll back",
         ] {
             check(words, Told::Unclear);
         }
         check("could not find the cause, so restarted api-1", did("restart"));
+        check("the failed deploy was rolled back", did("rollback"));
+        check("if only I knew. Restarted the failed pod", did("restart"));
+        check("restarted the Kubernetes node, which came back by itself", did("restart"));
         check("Should we roll back? Rolled back.", did("rollback"));
         check("did not restart it, but rolled back", did("rollback"));
         check("restarted, which did not help", did("restart"));

@@ -154,7 +154,9 @@ impl Keeper {
         let began = Instant::now();
         let Reading { at, expected } = self.ticker.read();
         if let Some(expected) = expected {
-            tracing::warn!(%expected, now = %at, "the clock was set; guards that ask for it refuse, and timers keep what they have left");
+            let calendar = |at: Time| Start::from_unix_millis(self.watcher.start().prometheus_millis(at));
+            let (was, now) = (calendar(expected), calendar(at));
+            tracing::warn!(expected = %was, %now, "the clock was set; guards that ask for it refuse, and timers keep what they have left");
             Metrics::add(&self.metrics.clock_set, 1);
             self.take_in(at, Observation::ClockSet { expected }, None);
         }

@@ -83,6 +83,38 @@ fn whatever_becomes_of_a_chain_is_named() {
 }
 
 #[test]
+fn a_chain_that_is_gone_as_a_whole_is_named() {
+    let folder = project(3);
+    fs::remove_file(folder.path().join("ledger/restart.jsonl")).unwrap();
+    let done = firedrill(folder.path(), &["audit"]).exits(1);
+    assert!(done.stdout.contains("✗ entry 3 (blake3:") && done.stdout.contains("[FD0808]"), "{}", done.stdout);
+    // What a crash has left of a note says nothing.
+    fs::write(folder.path().join("ledger/restart.head"), "3").unwrap();
+    firedrill(folder.path(), &["audit"]).exits(0);
+}
+
+#[test]
+fn a_last_entry_that_lacks_nothing_but_its_newline_is_whole() {
+    let folder = project(3);
+    let path = folder.path().join("ledger/restart.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.trim_end()).unwrap();
+    let done = firedrill(folder.path(), &["audit"]).exits(0);
+    assert!(done.stdout.starts_with("restart: 3 entries") && done.stdout.contains("✓ verified"), "{}", done.stdout);
+    append(folder.path(), &["more"]);
+    assert_eq!(lines(folder.path()).len(), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_and_nobody_waits_for_it() {
+    let folder = project(1);
+    let path = folder.path().join("ledger/other.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    firedrill(folder.path(), &["audit"]).exits(2).says("ledger/other.jsonl: it is no file");
+}
+
+#[test]
 fn two_branches_that_git_merges_are_told_and_become_one() {
     let folder = project(2);
     let git = |arguments: &[&str]| {

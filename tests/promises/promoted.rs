@@ -53,6 +53,18 @@ fn a_stage_belongs_to_the_version_that_was_promoted_to_it() {
 }
 
 #[test]
+fn a_version_that_changed_in_dry_run_is_told_and_looks_on() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    assert!(!firedrill(project.path(), &["status"]).exits(0).stdout.contains("not the version"));
+    project.edit(FILE, "cooldown: 10m", "cooldown: 11m");
+    let told = firedrill(project.path(), &["status"]).exits(0).stdout;
+    assert!(
+        told.contains("· this is not the version that was promoted to dry-run (") && told.contains("its guards have changed since"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_policy_that_is_another_one_by_now_has_nothing_of_the_stage_of_its_name() {
     let project = Project::at(Stage::Approval, 9);
     assert_eq!(status(&project, 0)["stage"], "approval");

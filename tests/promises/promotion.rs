@@ -458,7 +458,7 @@ fn who_wrote_a_policy_does_not_promote_it_to_act_by_itself() {
 #[test]
 fn without_an_author_nobody_of_its_team_promotes_it_either() {
     let project = with_runs();
-    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, ben: { teams: [team-checkout] }, cleo: {} }");
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, ben: { teams: [team-checkout] }, cleo: {}, lead: {} }");
     let missed = missing(&project.promote("ben").exits(1));
     assert_eq!(missed, ["author: it names no author, and belongs to team-checkout, and ben promotes"]);
     project.promote("dora").exits(2).says("`people:` of firedrill.yaml has no `dora`");
@@ -645,7 +645,7 @@ fn a_key_of_somebody_else_signs_nothing() {
     let audit = firedrill(project.path(), &["audit", POLICY]).exits(0).stdout;
     assert!(audit.contains("1 entry signed by ed25519:"), "{audit}");
     let other = format!("ed25519:{}", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-    project.edit("firedrill.yaml", "pairs: 2", &format!("pairs: 2\npeople: {{ ada: {{ key: '{other}' }} }}"));
+    project.edit("firedrill.yaml", "pairs: 2", &format!("pairs: 2\npeople: {{ ada: {{ key: '{other}' }}, lead: {{}} }}"));
     project.label(&id, "right", &["--key", &key]).exits(2).says("is not the key that `people:` of firedrill.yaml gives `ada`");
     project.label(&id, "right", &["--key", "firedrill.yaml"]).exits(2).says("FD0822");
     let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
@@ -693,6 +693,28 @@ fn what_is_said_without_the_key_that_a_person_has_is_refused_and_does_not_count(
     // To take a policy back nobody needs a key.
     firedrill(project.path(), &["demote", POLICY, "--to", "dry-run", "--because", "a fire", "--by", "ada"]).exits(0);
     assert_eq!(project.stage(), "dry-run");
+}
+
+#[test]
+fn what_is_said_by_nobody_among_the_people_does_not_count_and_is_named() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    project.promote("ben").exits(0);
+    assert_eq!(project.stage(), "shadow");
+    // All that stands there is by ada, by lead who came with it to dry-run, by ben and by the watcher.
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, lead: {} }");
+    let status = firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
+    assert!(status.starts_with(&format!("{POLICY}: dry-run since")), "{status}");
+    let told = "✗ 1 entry by `ben`, who is not among `people:` of firedrill.yaml: what is said there does not count";
+    assert!(status.contains(told), "{status}");
+    project.edit("firedrill.yaml", "ada: {}, lead: {}", "ben: {}, lead: {}");
+    assert_eq!(project.stage(), "shadow", "what a promotion rests on is asked when somebody promotes");
+    firedrill(project.path(), &["demote", POLICY, "--to", "dry-run", "--because", "a fire", "--by", "ben"]).exits(0);
+    project.edit("firedrill.yaml", "ben: {}, lead: {}", "lead: {}");
+    assert_eq!(project.stage(), "dry-run", "whoever takes it back takes it back");
+    let json = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+    assert_eq!(json["policies"][0]["strangers"], serde_json::json!({ "ada": 5, "ben": 1 }));
+    let missed = missing(&project.promote("lead").exits(1));
+    assert!(missed.iter().any(|told| told.starts_with("labels: 5 events without a label")), "{missed:?}");
 }
 
 #[test]
@@ -815,6 +837,20 @@ fn recorded_history_counts_if_its_alerts_are_reproduced() {
 }
 
 #[test]
+fn time_in_which_nothing_was_recorded_is_no_history() {
+    let project = Project::at(Stage::DryRun, 3);
+    history(project.path(), "told", 1245);
+    // One sample a month before all others.
+    let file = project.path().join("told/metrics.txt");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("# EOF", &format!("# TYPE up gauge\nup 1 {}\n# EOF", 1_767_600_000 - 31 * 86_400))).unwrap();
+    let done = firedrill(project.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
+    assert!(done.stderr.contains("it counts, but for 31d in which nothing was recorded"), "{}", done.stderr);
+    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
+    assert_eq!(status["policies"][0]["evidence"]["backtest"], 3_600_000_000_000_u64);
+}
+
+#[test]
 fn a_simulated_run_is_no_history() {
     let project = Project::at(Stage::DryRun, 3);
     firedrill(project.path(), &["run", "bad-release", "--project", "--record", "simulated"]).exits(0);
@@ -834,6 +870,11 @@ fn evidence_is_exported_as_an_in_toto_statement() {
         firedrill(project.path(), &["promote", POLICY, "--by", "ben", "--statement", "out/evidence.json"]).exits(code);
         serde_json::from_str(&fs::read_to_string(project.path().join("out/evidence.json")).unwrap()).unwrap()
     };
+    let bare = Project::at(Stage::DryRun, 3);
+    firedrill(bare.path(), &["promote", POLICY, "--by", "ben", "--statement", "e.json"]).exits(1);
+    let of_nothing: Value = serde_json::from_str(&fs::read_to_string(bare.path().join("e.json")).unwrap()).unwrap();
+    let passed = of_nothing["predicate"]["passedTests"].as_array().unwrap();
+    assert!(!passed.contains(&"wrong".into()) && passed.contains(&"check".into()), "0 wrong of 0 proves nothing: {passed:?}");
     let id = project.one_more();
     let failed = export(1);
     let nowhere = ["promote", POLICY, "--by", "ben", "--statement", "firedrill.yaml/evidence.json"];
@@ -1109,7 +1150,7 @@ fn history_that_was_watched_live_counts_once() {
         .says("and what happened from then on is watched live");
     // Nor does what stands there all the same.
     let (from, until) = (start.to_string(), (start + SignedDuration::from_hours(1)).to_string());
-    let backtest = What::Backtest { from, until, recorded: 1, reproduced: 1, hashes: project.bound.hashes.clone() };
+    let backtest = What::Backtest { from, until, recorded: 1, reproduced: 1, gaps: Vec::new(), hashes: project.bound.hashes.clone() };
     project.append(POLICY, "ada", ago(0, -5), vec![backtest]);
     let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
     let evidence = &status["policies"][0]["evidence"];

@@ -1,6 +1,7 @@
 //! A timeline as text: columns that line up, long lines wrapped under their own column.
 
 use firedrill_core::time::{Span, Start, Time};
+use firedrill_core::words::in_one_line;
 
 use super::{Kind, Timeline};
 
@@ -48,7 +49,7 @@ impl Timeline {
         for (line, (at, since)) in self.lines.iter().zip(&times) {
             let word = paint(line.kind, &format!("{:<kinds$}", line.kind.word()));
             let since = if second == 0 { String::new() } else { format!("  {since:>second$}") };
-            for (index, part) in wrap(&line.text, room).iter().enumerate() {
+            for (index, part) in wrap(&in_one_line(&line.text), room).iter().enumerate() {
                 if index == 0 {
                     text.push_str(&format!("{at:>first$}{since}  {word}  {part}\n"));
                 } else {

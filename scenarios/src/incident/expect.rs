@@ -9,7 +9,7 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{AlertStatus, Event, Journal, Record};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
-use firedrill_core::yaml::{Node, Reader};
+use firedrill_core::yaml::{Node, Reader, quoted};
 use serde::Serialize;
 
 use super::problem;
@@ -385,7 +385,7 @@ pub fn draft_expect(journal: &Journal, start: Start, onset: Start) -> String {
     let mut text =
         String::from("# Drafted from one replay. Read every line: it says what was proposed, not what would have been right.\nexpect:\n");
     match first_notification(journal, onset, Time::MAX) {
-        Some((at, alert)) => writeln!(text, "  detect_within: {} # {alert} came after {}", rounded_up(at - onset), at - onset),
+        Some((at, alert)) => writeln!(text, "  detect_within: {} # {} came after {}", rounded_up(at - onset), quoted(&alert), at - onset),
         None => writeln!(text, "  # detect_within: nothing was notified"),
     }
     .expect("a string takes all");
@@ -397,12 +397,13 @@ pub fn draft_expect(journal: &Journal, start: Start, onset: Start) -> String {
         }
         let early = proposal.at < onset;
         let what = match &proposal.what {
-            Proposed::Act(action, target) => format!("action: {}, target: {target}", action.word()),
-            Proposed::Page(to) => format!("page: {to}"),
+            Proposed::Act(action, target) => format!("action: {}, target: {}", action.word(), quoted(&target.to_string())),
+            Proposed::Page(to) => format!("page: {}", quoted(to)),
         };
         let after = if early { "before the onset".to_owned() } else { format!("after {}", (proposal.at - onset).clock()) };
         let within = if early { String::new() } else { format!(", within: {}", rounded_up(proposal.at - onset)) };
-        writeln!(lines[usize::from(early)], "    - {{ {what}{within} }} # {} {after}", proposal.policy).expect("a string takes all");
+        writeln!(lines[usize::from(early)], "    - {{ {what}{within} }} # {} {after}", quoted(&proposal.policy))
+            .expect("a string takes all");
         seen.push(proposal.what);
     }
     for (key, lines) in [("must", &lines[0]), ("must_not", &lines[1])] {
@@ -434,6 +435,15 @@ mod tests {
         let what = Action::Restart { mode: RestartMode::AtOnce };
         let (policy, reason) = (Name::new("p"), String::new());
         (second, Event::WouldAct { policy, incident: 0, step: 0, what, target: target.parse().unwrap(), reason })
+    }
+
+    #[test]
+    fn a_draft_quotes_what_alerts_have_in_their_labels() {
+        let mut journal = Journal::new();
+        let (_, event) = would(30, "service/x\" }, b\nexpect: {}\n#\u{1b}\u{85}");
+        journal.write(Time::from_seconds(30), event);
+        let draft = draft_expect(&journal, START, START);
+        assert!(draft.contains("target: \"service/x\\\" }, b\\nexpect: {}\\n#\\u001b\\u0085\", within: 30s } # p after"), "{draft}");
     }
 
     fn paged(second: u64) -> (u64, Event) {
