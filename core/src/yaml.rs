@@ -244,11 +244,35 @@ fn offset_of(text: &str, line: u64, column: u64) -> usize {
 fn unreadable(file: &Arc<SourceFile>, error: &serde_saphyr::Error) -> Problem {
     let (message, remedy) = told(error);
     let located = error.location().map(|location| place_of(file, location));
+    if let Some(tab) = located.as_ref().filter(|_| is_of_tab(error)).and_then(|place| tab_after(file, place)) {
+        return Problem::at("FD0103", &tab, "a tab stands where a line is indented").remedy("indent it with spaces");
+    }
     let problem = match located {
         Some(place) => Problem::at("FD0103", &place, message),
         None => Problem::in_file("FD0103", &file.path, message),
     };
     problem.remedy(remedy)
+}
+
+/// Whether the parser says that a tab ended what it read; what comes below its first line is of the file.
+fn is_of_tab(error: &serde_saphyr::Error) -> bool {
+    error.to_string().lines().next().is_some_and(|line| line.contains(" tab"))
+}
+
+/// The first tab that indents a line from a place on; the parser points to where it began to read what the tab ends.
+fn tab_after(file: &Arc<SourceFile>, place: &Place) -> Option<Place> {
+    let mut begin = 0;
+    for (index, line) in file.text.split_inclusive('\n').enumerate() {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if index + 1 >= place.line()
+            && !line.trim().is_empty()
+            && let Some(tab) = line[..indent].find('\t')
+        {
+            return Some(Place::new(file, begin + tab, begin + tab + 1));
+        }
+        begin += line.len();
+    }
+    None
 }
 
 fn told(error: &serde_saphyr::Error) -> (String, &'static str) {
@@ -735,6 +759,11 @@ mod tests {
             reader.name(node, "a name");
         }
         fields.finish(reader);
+    }
+
+    #[test]
+    fn a_tab_is_told_where_it_indents() {
+        check("schema: scenario/1\n\tscenario: x\n", |_, _| {}, &["2:1 a tab stands where a line is indented | indent it with spaces"]);
     }
 
     #[test]

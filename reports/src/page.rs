@@ -262,6 +262,8 @@ struct ExampleView {
     figures: Figures,
     /// The system, drawn; empty if it is too large.
     map: String,
+    /// Why there is none.
+    no_map: String,
     has_oracle: bool,
     has_human: bool,
     person: Option<String>,
@@ -813,6 +815,7 @@ fn example_view(example: &Example) -> ExampleView {
         figures: chart::success_figures(&example.arms),
         map: topology::picture(&example.arms, outcome, &format!("The system of {} and what happened to it", outcome.scenario))
             .unwrap_or_default(),
+        no_map: topology::too_large(&example.arms).unwrap_or_default(),
         has_oracle: example.arms.oracle.is_some(),
         has_human: example.arms.human.is_some(),
         person: crate::table::person_line(outcome),

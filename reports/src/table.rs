@@ -188,7 +188,19 @@ pub fn span_lines(outcome: &Outcome) -> Vec<String> {
         let at = Unit::Seconds.show(libm::floor(ended));
         format!("bound {bound} ended the run of {name} at {at}, before its horizon: nothing is proved (`bounds:`)")
     }));
+    lines.extend(unfinished_person(outcome));
     lines
+}
+
+/// That the person's run was ended where nobody waits any longer; the run in which nobody acts ends at the horizon.
+fn unfinished_person(outcome: &Outcome) -> Option<String> {
+    const LONGEST: f64 = 86_400.0;
+    let arm = &outcome.human.as_ref()?.arm;
+    let is_whole = arm.cut_by.is_none() && outcome.nothing.cut_by.is_none();
+    (is_whole && arm.ended_seconds - outcome.nothing.ended_seconds >= LONGEST).then(|| {
+        let at = Unit::Seconds.show(libm::floor(arm.ended_seconds));
+        format!("the person was still at work at {at}, a day beyond the horizon: their run was cut there, and is not at its end")
+    })
 }
 
 /// The runs of several policies that a bound cut: a line for each policy that has any.
@@ -569,6 +581,13 @@ mod tests {
         outcome.nothing.ended_seconds += 600.0;
         assert!(arms(&outcome, None).contains("the run lasted"), "{}", arms(&outcome, None));
         assert_eq!(span_lines(&outcome).len(), 1);
+        let waited = |seconds: f64| {
+            let arm = ArmOutcome { ended_seconds: outcome.nothing.ended_seconds + seconds, ..outcome.nothing.clone() };
+            let human = crate::outcome::HumanOutcome { break_even_seconds: None, called_seconds: None, acted_seconds: None, arm };
+            span_lines(&Outcome { human: Some(human), ..outcome.clone() })
+        };
+        assert_eq!(waited(86_399.0).len(), 1);
+        assert!(waited(86_400.0)[1].starts_with("the person was still at work at "), "{:?}", waited(86_400.0));
         outcome.policy.cut_by = Some(Name::new("events"));
         let told = span_lines(&outcome);
         assert!(told[1].starts_with("bound events ended the run of policy at "), "{told:?}");

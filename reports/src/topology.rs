@@ -16,8 +16,8 @@ use firedrill_core::words::counted;
 
 use crate::outcome::{Arms, Outcome, Scope};
 
-/// A picture of more services than this would show nothing.
-const MOST: usize = 60;
+/// A picture of more services and clients than this would show nothing.
+const MOST: usize = 150;
 /// Sizes, pixels at full size.
 const WIDTH: f64 = 186.0;
 /// The height of a box with a name of one line; each further line of text takes as much as `ROW`.
@@ -57,6 +57,17 @@ pub fn picture(arms: &Arms, outcome: &Outcome, title: &str) -> Option<String> {
     let told = Told::of(arms, outcome);
     let layout = Layout::of(ledger);
     Some(draw(ledger, &told, &layout, title))
+}
+
+/// Why there is no picture of an example; `None` if there is one, or nothing to draw.
+#[must_use]
+pub fn too_large(arms: &Arms) -> Option<String> {
+    let ledger = &arms.policy.ledger;
+    let [services, clients] = [ledger.services.len(), ledger.clients.len()].map(|count| count as u64);
+    (services > 0 && services + clients > MOST as u64).then(|| {
+        let what = format!("{} and {}", counted(services, "service"), counted(clients, "client"));
+        format!("The system has {what}: of more than {MOST} in all no picture is drawn, which nobody could read.")
+    })
 }
 
 /// What the picture says beside the structure.
@@ -723,6 +734,26 @@ mod tests {
         assert!(svg.contains("m-hit") && svg.contains("m-scope") && svg.contains("role=\"img\""), "{svg}");
         assert!(svg.contains("the &lt;system&gt;") && svg.contains("web, 2 replicas") && svg.contains("calls api"), "{svg}");
         assert_eq!(svg, drawn(), "the same run gives the same bytes");
+    }
+
+    #[test]
+    fn a_large_system_is_drawn_and_of_one_that_is_too_large_the_reason_is_told() {
+        let (mut run, ..) = sample::storm();
+        let one = run.ledger.services[0].clone();
+        let more = |count: usize| {
+            let named = |number| ServiceLedger { service: Name::from(format!("s{number}")), calls: Vec::new(), ..one.clone() };
+            (0..count).map(named).collect::<Vec<_>>()
+        };
+        let here = run.ledger.services.len() + run.ledger.clients.len();
+        run.ledger.services.extend(more(MOST - here));
+        let arms = Arms { nothing: &run, policy: &run, oracle: None, human: None };
+        let outcome = measure(&arms, &OutcomeSettings::default());
+        assert!(picture(&arms, &outcome, "x").is_some_and(|svg| svg.contains(">s100</text>")));
+        assert_eq!(too_large(&arms), None);
+        run.ledger.services.extend(more(1));
+        let arms = Arms { nothing: &run, policy: &run, oracle: None, human: None };
+        assert_eq!(picture(&arms, &outcome, "x"), None);
+        assert!(too_large(&arms).is_some_and(|told| told.contains(": of more than 150 in all no picture is drawn")));
     }
 
     #[test]

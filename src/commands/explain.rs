@@ -238,6 +238,7 @@ fn word(word: &str) -> Option<String> {
         all.extend(assumed(word));
     } else {
         all.extend(sources(word));
+        all.extend(assumed(word).filter(|_| is_template(word)));
     }
     (!all.is_empty()).then(|| all.join("\n\n"))
 }
@@ -265,9 +266,17 @@ fn sources(word: &str) -> Option<String> {
     (!lines.is_empty()).then(|| format!("{word}, where a scenario does not say it{}", lines.concat()))
 }
 
-/// What is assumed of a template or a preset; `None` if the word is none.
+/// Whether a word is the name of a template, whatever else it is.
+fn is_template(word: &str) -> bool {
+    defaults::ALL
+        .iter()
+        .any(|entry| entry.key.strip_prefix("template.").and_then(|rest| rest.split_once('.')).is_some_and(|(own, _)| own == word))
+}
+
+/// What is assumed of a template or a preset, by its name or by the beginning that its keys have in common; `None` if the word is none.
 fn assumed(word: &str) -> Option<String> {
-    let is_its = |key: &str| key.split('.').any(|part| part == word);
+    let has_beginning = |key: &str| key.strip_prefix(word).is_some_and(|rest| rest.starts_with('.'));
+    let is_its = |key: &str| key.split('.').any(|part| part == word) || word.contains('.') && has_beginning(key);
     let own = defaults::ALL.iter().filter(|entry| is_its(entry.key));
     let lines: Vec<String> = own.map(|entry| format!("\n  {}: {} ({})", entry.key, entry.value, entry.source)).collect();
     (!lines.is_empty()).then(|| format!("{word} assumes{}", lines.concat()))
@@ -358,6 +367,9 @@ mod tests {
         assert!(told("gradient2").starts_with("gradient2, a value of algorithm of scenarios (Queues and limits"), "{}", told("gradient2"));
         for (name, part) in [
             ("jvm", "template.jvm."),
+            ("template.jvm", "template.jvm."),
+            ("node", "template.node."),
+            ("retries.grpc", "retries.grpc."),
             ("postgres", "template.postgres."),
             ("rabbitmq", "topics.rabbitmq."),
             ("patroni", "failover.patroni."),
@@ -366,6 +378,9 @@ mod tests {
         }
         assert!(told("human").contains("see below (scenarios.md, the person on call)"), "{}", told("human"));
         assert_eq!(word("nothing-of-the-kind"), None);
+        for row in ["good", "slow", "failed", "shed", "open"] {
+            assert!(told(row).contains("in the table of a run"), "{}", told(row));
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn refused(manifests: &str, told: &[&str]) {
 /// A Deployment with these lines in its only container, and a Service.
 fn deployment(spec: &str, container: &str) -> String {
     format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: api }}\nspec:\n{spec}  template:\n    metadata: {{ labels: {{ app: api }} }}\n    spec:\n      containers:\n        - name: api\n          ports: [{{ containerPort: 80 }}]\n{container}"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: api }}\nspec:\n{spec}  template:\n    metadata: {{ labels: {{ app: api }} }}\n    spec:\n      containers:\n        - name: api\n          ports: [{{ containerPort: 80 }}]\n{container}  selector: {{ matchLabels: {{ app: api }} }}\n"
     )
 }
 
@@ -83,7 +83,7 @@ fn manifests_that_cannot_be_taken_are_refused_with_place_and_remedy() {
     let backwards = deployment("", "          resources: { limits: { cpu: 100m }, requests: { cpu: 1 } }\n");
     refused(&backwards, &["FD0933", "m.yaml:11:64", "asks for 1 cores of CPU, and may have 0.1 cores"]);
     let twice = format!("{0}---\n{0}", deployment("", ""));
-    refused(&twice, &["FD0934", "m.yaml:12:1", "after m.yaml:1", "kubectl kustomize"]);
+    refused(&twice, &["FD0934", "m.yaml:13:1", "after m.yaml:1", "kubectl kustomize"]);
     let surge = "  strategy: { rollingUpdate: { maxSurge: some } }\n";
     refused(&deployment(surge, ""), &["FD0935", "m.yaml:5:42", "`maxSurge`"]);
     let missing = "  strategy: { rollingUpdate: { maxUnavailable: 150% } }\n";
@@ -93,7 +93,7 @@ fn manifests_that_cannot_be_taken_are_refused_with_place_and_remedy() {
     refused("apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n", &["FD0936", "Deployments and StatefulSets"]);
     refused(&deployment("  replicas: many\n", ""), &["m.yaml:5:13", "`replicas` must be a whole number"]);
     let scaler = "---\napiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: { name: api }\nspec: { minReplicas: 5, maxReplicas: 2 }\n";
-    refused(&(deployment("", "") + scaler), &["FD0937", "m.yaml:15:38", "at least 5 replicas, and at most 2"]);
+    refused(&(deployment("", "") + scaler), &["FD0937", "m.yaml:16:38", "at least 5 replicas, and at most 2"]);
     refused("- 1\n", &["FD0930", "m.yaml:1:1"]);
 }
 

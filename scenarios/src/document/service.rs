@@ -450,7 +450,7 @@ fn read_endpoints(reader: &mut Reader, fields: &mut Fields<'_>, service: &Locate
         }
         (None, Some(node)) => {
             if let Some(error) = error {
-                let remedy = "write `error:` in the endpoint that is meant";
+                let remedy = "write `error:` in the endpoint that is meant; where a file is imported, `error: ~` takes away what it says";
                 reader.problem(problem::work(&error.place, "errors belong to endpoints where a service has some", remedy));
             }
             let list = named(reader, node, "the endpoints of a service", "the name of an endpoint", read_endpoint);

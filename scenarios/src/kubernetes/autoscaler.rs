@@ -2,15 +2,21 @@
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
+use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader};
 
-use crate::kubernetes::field::{at, count, items, quantity, seconds, text};
+use crate::kubernetes::field::{at, count, items, quantity, text, within};
 use crate::kubernetes::problem;
+use crate::kubernetes::workload::Pod;
 use crate::problem::MOST_REPLICAS;
 
 /// The highest share that an autoscaler may aim at, percent.
 const HIGHEST_PERCENT: i64 = 10_000;
+/// The longest time that the API server takes for a policy's changes, seconds.
+const LONGEST_PERIOD: i64 = 1_800;
+/// The longest time that it takes for the window of a direction, seconds.
+const LONGEST_WINDOW: i64 = 3_600;
 
 /// An autoscaler.
 #[derive(Clone, Debug)]
@@ -40,10 +46,16 @@ pub enum Goal {
     Cpu(u32),
     /// So many cores a pod.
     Cores(f64),
+    /// So many cores, as a share of what this container asks for.
+    CoresOf(Name, f64),
     /// A share of the memory that is asked for, percent.
     Memory(u32),
     /// So many bytes a pod.
     Bytes(f64),
+    /// So many bytes, as a share of what this container asks for.
+    BytesOf(Name, f64),
+    /// The same of one container of a pod only.
+    Container(Name, Box<Self>),
     /// A metric that pods show, and its value for one of them.
     Shown(Name, f64),
     /// Something that is not seen here, by its kind.
@@ -59,6 +71,39 @@ pub struct Direction {
     pub policies: Vec<(Step, Span)>,
     /// `Max`, `Min` or `Disabled`.
     pub select: Option<Name>,
+    /// How far from its aim it lets be what is.
+    pub tolerance: Option<f64>,
+}
+
+impl Autoscaler {
+    /// What it aims at of such pods. Only the container that counts is seen; a share of what it asks for itself is told as a size, which does not
+    /// depend on what the others ask for.
+    pub fn goals_of(&self, pod: &Pod) -> Vec<Goal> {
+        self.goals.iter().map(|goal| goal.of(pod)).collect()
+    }
+}
+
+impl Goal {
+    fn of(&self, pod: &Pod) -> Self {
+        let Self::Container(container, goal) = self else { return self.clone() };
+        let unseen = |what: &str| Self::Other(Name::from(format!("{what} of the container `{container}`")));
+        let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.get() as f64);
+        let is_seen = pod.container.as_ref() == Some(container);
+        let (what, own, whole) = match **goal {
+            Self::Cpu(_) | Self::Cores(_) => ("cpu", pod.own_cpu_request, pod.cpu_request),
+            Self::Memory(_) | Self::Bytes(_) => ("memory", bytes(pod.own_memory_request), bytes(pod.memory_request)),
+            _ => return (**goal).clone(),
+        };
+        match (&**goal, own) {
+            _ if !is_seen => unseen(what),
+            (goal @ (Self::Cpu(_) | Self::Memory(_)), own) if own == whole => goal.clone(),
+            (Self::Cpu(percent), Some(own)) => Self::CoresOf(container.clone(), own * f64::from(*percent) / 100.0),
+            (Self::Memory(percent), Some(own)) => Self::BytesOf(container.clone(), own * f64::from(*percent) / 100.0),
+            // Kubernetes does not scale by a share of what is not asked for.
+            (Self::Cpu(_) | Self::Memory(_), None) => unseen(what),
+            (goal, _) => goal.clone(),
+        }
+    }
 }
 
 /// One change.
@@ -112,7 +157,15 @@ fn read_max(reader: &mut Reader, node: &Node) -> Option<Located<u32>> {
 }
 
 fn share(reader: &mut Reader, node: &Node, path: &[&'static str]) -> Option<u32> {
-    count(reader, node, path, HIGHEST_PERCENT).filter(|percent| *percent > 0)
+    within(reader, node, path, 1..=HIGHEST_PERCENT)
+}
+
+fn size(reader: &mut Reader, node: &Node, path: &[&'static str]) -> Option<Located<f64>> {
+    let size = quantity(reader, node, path)?;
+    if size.value <= 0.0 {
+        reader.problem(problem::no_aim(&size.place));
+    }
+    Some(size)
 }
 
 fn read_goal(reader: &mut Reader, node: &Node) -> Option<Goal> {
@@ -126,30 +179,38 @@ fn read_goal(reader: &mut Reader, node: &Node) -> Option<Goal> {
     let metric = at(reader, node, &[part])?;
     if part == "pods" {
         let name = text(reader, metric, &["metric", "name"]).or_else(|| text(reader, metric, &["metricName"]))?;
-        let value = quantity(reader, metric, &["target", "averageValue"]).or_else(|| quantity(reader, metric, &["targetAverageValue"]))?;
+        let value = size(reader, metric, &["target", "averageValue"]).or_else(|| size(reader, metric, &["targetAverageValue"]))?;
         return Some(Goal::Shown(name, value.value));
     }
     let resource = text(reader, metric, &["name"])?;
     let percent = share(reader, metric, &["target", "averageUtilization"]).or_else(|| share(reader, metric, &["targetAverageUtilization"]));
-    let value = quantity(reader, metric, &["target", "averageValue"]).or_else(|| quantity(reader, metric, &["targetAverageValue"]));
-    match (&*resource, percent, value) {
-        ("cpu", Some(percent), _) => Some(Goal::Cpu(percent)),
-        ("cpu", None, Some(value)) => Some(Goal::Cores(value.value)),
-        ("memory", Some(percent), _) => Some(Goal::Memory(percent)),
-        ("memory", None, Some(value)) => Some(Goal::Bytes(value.value)),
-        _ => Some(Goal::Other(resource)),
-    }
+    let value = size(reader, metric, &["target", "averageValue"]).or_else(|| size(reader, metric, &["targetAverageValue"]));
+    let goal = match (&*resource, percent, value) {
+        ("cpu", Some(percent), _) => Goal::Cpu(percent),
+        ("cpu", None, Some(value)) => Goal::Cores(value.value),
+        ("memory", Some(percent), _) => Goal::Memory(percent),
+        ("memory", None, Some(value)) => Goal::Bytes(value.value),
+        _ => Goal::Other(resource),
+    };
+    let container = if part == "containerResource" { text(reader, metric, &["container"]) } else { None };
+    Some(container.map_or(goal.clone(), |container| Goal::Container(container, Box::new(goal))))
 }
 
 fn read_direction(reader: &mut Reader, node: &Node) -> Direction {
     let mut policies = Vec::new();
     for policy in items(reader, node, &["policies"]) {
         let kind = text(reader, policy, &["type"]);
-        let value = count(reader, policy, &["value"], MOST_REPLICAS).filter(|value| *value > 0);
-        let every = seconds(reader, policy, &["periodSeconds"]).filter(|every| *every > Span::ZERO);
+        let value = within(reader, policy, &["value"], 1..=MOST_REPLICAS);
+        let every = within(reader, policy, &["periodSeconds"], 1..=LONGEST_PERIOD).map(|every| Span::from_seconds(u64::from(every)));
         if let (Some(kind), Some(value), Some(every)) = (kind, value, every) {
             policies.push((if &*kind == "Percent" { Step::Percent(value) } else { Step::Pods(value) }, every));
         }
     }
-    Direction { window: seconds(reader, node, &["stabilizationWindowSeconds"]), policies, select: text(reader, node, &["selectPolicy"]) }
+    let window = within(reader, node, &["stabilizationWindowSeconds"], 0..=LONGEST_WINDOW);
+    Direction {
+        window: window.map(|window| Span::from_seconds(u64::from(window))),
+        policies,
+        select: text(reader, node, &["selectPolicy"]),
+        tolerance: quantity(reader, node, &["tolerance"]).map(|tolerance| tolerance.value),
+    }
 }

@@ -93,6 +93,8 @@ pub struct Budget {
     pub min_available: Option<Amount>,
     /// How many may be missing.
     pub max_unavailable: Option<Amount>,
+    /// When pods that are not ready may be evicted, if it says so.
+    pub unhealthy: Option<Name>,
 }
 
 impl Budget {
@@ -159,8 +161,8 @@ impl Cluster {
             return;
         };
         let Some(mut fields) = reader.fields(metadata, &format!("the `metadata` of a {kind}")) else { return };
-        let name = fields.required(reader, "name").and_then(|node| reader.name(node, &format!("the name of a {kind}")));
-        let namespace = fields.optional("namespace").and_then(|node| reader.name(node, "the name of a namespace"));
+        let name = fields.required(reader, "name").and_then(|node| read_name(reader, node, kind));
+        let namespace = fields.optional("namespace").and_then(|node| read_name(reader, node, "namespace"));
         let Some(name) = name else { return };
         if namespace.is_none() && &**kind == "Service" {
             self.unplaced.insert(name.clone());
@@ -188,13 +190,7 @@ impl Cluster {
             "ConfigMap" => {
                 self.maps.insert(own, texts(reader, node, &["data"]));
             }
-            "PodDisruptionBudget" => self.budgets.push(Budget {
-                name,
-                namespace,
-                selector: texts(reader, node, &["spec", "selector", "matchLabels"]),
-                min_available: part(reader, node, &["spec", "minAvailable"]),
-                max_unavailable: part(reader, node, &["spec", "maxUnavailable"]),
-            }),
+            "PodDisruptionBudget" => self.budgets.push(read_budget(reader, own, node)),
             _ => {
                 let labels = texts(reader, node, &["metadata", "labels"]);
                 self.zones.extend(labels.get(ZONE).or_else(|| labels.get(OLD_ZONE)).cloned());
@@ -225,6 +221,21 @@ fn word<'n>(node: &'n Node, key: &str) -> Option<&'n Name> {
     }
 }
 
+/// The name of an object as the API server takes it: labels of DNS (RFC 1123), and a single one for what stands as a part in the names of others.
+fn read_name(reader: &mut Reader, node: &Node, object: &str) -> Option<Name> {
+    let name = reader.name(node, &format!("the name of a {object}"))?;
+    let is_single = matches!(object, "Service" | "namespace");
+    let most = if is_single { 63 } else { 253 };
+    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_label = |label: &str| label.starts_with(is_end) && label.ends_with(is_end) && label.chars().all(|c| is_end(c) || c == '-');
+    if name.len() > most || !name.split('.').all(is_label) || is_single && name.contains('.') {
+        let marks = if is_single { "and `-`" } else { "`-` and `.`" };
+        let rule = format!("at most {most} lowercase letters, digits, {marks}, with a letter or a digit at both ends");
+        reader.problem(problem::no_name(&node.place, object, &rule));
+    }
+    Some(name)
+}
+
 fn read_service(reader: &mut Reader, (namespace, name): (Name, Name), node: &Node) -> Service {
     let mut targets = Vec::new();
     for entry in items(reader, node, &["spec", "ports"]) {
@@ -233,6 +244,25 @@ fn read_service(reader: &mut Reader, (namespace, name): (Name, Name), node: &Nod
     let kind = text(reader, node, &["spec", "type"]);
     let outside = kind.is_some_and(|kind| matches!(&*kind, "LoadBalancer" | "NodePort"));
     Service { name, namespace, selector: texts(reader, node, &["spec", "selector"]), targets, outside }
+}
+
+fn read_budget(reader: &mut Reader, (namespace, name): (Name, Name), node: &Node) -> Budget {
+    let min_available = part(reader, node, &["spec", "minAvailable"]);
+    let max_unavailable = part(reader, node, &["spec", "maxUnavailable"]);
+    if min_available.and(max_unavailable).is_some()
+        && let Some(spec) = at(reader, node, &["spec"])
+    {
+        reader.problem(problem::two_budgets(&spec.place));
+    }
+    let selector = texts(reader, node, &["spec", "selector", "matchLabels"]);
+    Budget {
+        name,
+        namespace,
+        selector,
+        min_available,
+        max_unavailable,
+        unhealthy: text(reader, node, &["spec", "unhealthyPodEvictionPolicy"]),
+    }
 }
 
 fn read_ingress(reader: &mut Reader, namespace: &Name, node: &Node) -> Vec<(Name, Name)> {

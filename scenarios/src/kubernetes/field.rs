@@ -1,6 +1,7 @@
 //! Values of manifests, of which most keys are not for us: what is asked for must be right, and all else is passed over.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
@@ -29,8 +30,13 @@ pub fn text(reader: &mut Reader, node: &Node, path: &[&'static str]) -> Option<N
 
 /// A whole number from 0 on at the end of a path.
 pub fn count(reader: &mut Reader, node: &Node, path: &[&'static str], most: i64) -> Option<u32> {
+    within(reader, node, path, 0..=most)
+}
+
+/// A whole number within bounds at the end of a path.
+pub fn within(reader: &mut Reader, node: &Node, path: &[&'static str], range: RangeInclusive<i64>) -> Option<u32> {
     let node = at(reader, node, path)?;
-    reader.integer(node, &last(path), 0..=most).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+    reader.integer(node, &last(path), range).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Whole seconds at the end of a path.

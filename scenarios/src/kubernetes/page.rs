@@ -41,6 +41,7 @@ pub struct Page {
 struct Figures<'c> {
     replicas: (u32, Option<&'static str>),
     autoscaler: Option<&'c Autoscaler>,
+    goals: Vec<Goal>,
     cpu_request: (Option<f64>, Option<&'static str>),
     memory_request: (Option<Bytes>, Option<&'static str>),
 }
@@ -119,11 +120,14 @@ impl Page {
             };
             let told = |why: String| format!("HorizontalPodAutoscaler `{}`: {why}", autoscaler.name);
             let is_other = |goal: &&Goal| matches!(goal, Goal::Other(_)) || matches!(goal, Goal::Shown(name, _) if !counts_requests(name));
-            let others: Vec<&str> = autoscaler.goals.iter().filter(is_other).map(goal_word).collect();
-            match topology.parts.iter().position(is_target) {
+            let target = topology.parts.iter().position(is_target);
+            let pod = target.and_then(|index| topology.parts[index].workload).map(|workload| &workload.pod);
+            let goals = pod.map_or_else(Vec::new, |pod| autoscaler.goals_of(pod));
+            let others: Vec<&str> = goals.iter().filter(is_other).map(goal_word).collect();
+            match target {
                 None => self.left_out.push(told(format!("its {} `{}` is not drafted", autoscaler.target.0, autoscaler.target.1))),
                 Some(index) if taken[index].is_some() => self.left_out.push(told("another one scales the same".to_owned())),
-                Some(_) if !others.is_empty() && others.len() == autoscaler.goals.len() => {
+                Some(_) if !others.is_empty() && others.len() == goals.len() => {
                     self.left_out.push(told(format!("it goes by what is not seen here: {}", others.join(", "))));
                 }
                 Some(index) => {
@@ -224,6 +228,11 @@ impl Page {
                 continue;
             }
             told = true;
+            if budget.unhealthy.as_deref().is_some_and(|policy| policy == "AlwaysAllow") {
+                let told =
+                    "its `unhealthyPodEvictionPolicy: AlwaysAllow`; here pods that are not ready are evicted only while it leaves room";
+                self.left_out.push(format!("PodDisruptionBudget `{}`: {told}", budget.name));
+            }
             self.line(4, &format!("disruption_budget: {{ {key}: {amount} }}"));
         }
     }
@@ -289,22 +298,32 @@ impl Page {
         self.line(6, &format!("max: {}", autoscaler.max));
         let share = |value: f64, request: f64| ((value / request * 100.0).round() as u32).clamp(1, 10_000);
         let mut said = Vec::new();
-        for goal in &autoscaler.goals {
+        for goal in &figures.goals {
             let (word, text, why) = match goal {
                 Goal::Cpu(percent) => ("cpu", format!("{percent}%"), None),
                 Goal::Cores(cores) => {
                     let percent = share(*cores, figures.cpu_request.0.unwrap_or(UNKNOWN_CPU_REQUEST));
                     ("cpu", format!("{percent}%"), Some(format!("{cores} cores, as a share of what is asked for")))
                 }
+                Goal::CoresOf(container, cores) => {
+                    let percent = share(*cores, figures.cpu_request.0.unwrap_or(UNKNOWN_CPU_REQUEST));
+                    let why = format!("{cores} cores, a share of what `{container}` asks for, as a share of what all containers ask for");
+                    ("cpu", format!("{percent}%"), Some(why))
+                }
                 Goal::Memory(percent) => ("memory", format!("{percent}%"), None),
                 Goal::Bytes(bytes) => {
                     let percent = share(*bytes, figures.memory_request.0.unwrap_or(UNKNOWN_MEMORY_REQUEST).get() as f64);
                     ("memory", format!("{percent}%"), Some("a size, as a share of what is asked for".to_owned()))
                 }
+                Goal::BytesOf(container, bytes) => {
+                    let percent = share(*bytes, figures.memory_request.0.unwrap_or(UNKNOWN_MEMORY_REQUEST).get() as f64);
+                    let why = format!("a share of what `{container}` asks for, as a share of what all containers ask for");
+                    ("memory", format!("{percent}%"), Some(why))
+                }
                 Goal::Shown(name, value) if counts_requests(name) && *value >= 1e-3 => {
                     ("requests", format!("{value}/s"), Some(format!("{name} counts requests a second")))
                 }
-                Goal::Shown(..) | Goal::Other(_) => continue,
+                Goal::Shown(..) | Goal::Other(_) | Goal::Container(..) => continue,
             };
             if said.contains(&word) {
                 self.left_out.push(format!("HorizontalPodAutoscaler `{}`: a second goal for {word}", autoscaler.name));
@@ -314,6 +333,10 @@ impl Page {
             self.either(6, &format!("{word}: {text}"), why.as_deref());
         }
         for (word, direction) in [("scale_up", &autoscaler.up), ("scale_down", &autoscaler.down)] {
+            if let Some(tolerance) = direction.as_ref().and_then(|direction| direction.tolerance) {
+                let told = format!("the `tolerance: {tolerance}` of its `{word}`; here it lets be what is within a tenth of its aim");
+                self.left_out.push(format!("HorizontalPodAutoscaler `{}`: {told}", autoscaler.name));
+            }
             if let Some(text) = direction.as_ref().and_then(direction_text) {
                 self.line(6, &format!("{word}: {text}"));
             }
@@ -321,6 +344,10 @@ impl Page {
     }
 
     fn probe(&mut self, word: &str, probe: &Probe, part: &Part<'_>) {
+        if probe.grace.is_some() {
+            let told = "`terminationGracePeriodSeconds`; here its `grace` counts whatever ends it";
+            self.left_out.push(format!("`{}`: of its {word} probe its {told}", part.name));
+        }
         let mut said = Vec::new();
         said.extend(probe.initial_delay.map(|span| format!("initial_delay: {span}")));
         said.push(format!("period: {}", probe.period.unwrap_or(Span::from_seconds(10))));
@@ -412,25 +439,25 @@ fn figures<'c>(cluster: &Cluster, part: &Part<'_>, autoscaler: Option<&'c Autosc
     };
     let mut figures = (pod.cpu_request, None);
     let mut memory = (pod.memory_request, None);
+    let goals = autoscaler.map_or_else(Vec::new, |autoscaler| autoscaler.goals_of(pod));
     if let Some(autoscaler) = autoscaler {
         let (min, max) = (autoscaler.min.unwrap_or(1).max(1), autoscaler.max);
         if !(min..=max).contains(&replicas.0) {
             replicas = (replicas.0.clamp(min, max), Some("what the autoscaler would make of it at once"));
         }
-        let goals = &autoscaler.goals;
-        let by_cpu = goals.is_empty() || goals.iter().any(|goal| matches!(goal, Goal::Cpu(_) | Goal::Cores(_)));
+        let by_cpu = goals.is_empty() || goals.iter().any(|goal| matches!(goal, Goal::Cpu(_) | Goal::Cores(_) | Goal::CoresOf(..)));
         if by_cpu && figures.0.is_none() {
             figures = (
                 Some(UNKNOWN_CPU_REQUEST),
                 Some("the autoscaler goes by a share of it; where no file says it, Kubernetes would not scale"),
             );
         }
-        if goals.iter().any(|goal| matches!(goal, Goal::Memory(_) | Goal::Bytes(_))) && memory.0.is_none() {
+        if goals.iter().any(|goal| matches!(goal, Goal::Memory(_) | Goal::Bytes(_) | Goal::BytesOf(..))) && memory.0.is_none() {
             let why = "the autoscaler goes by a share of the request; where no file says it, Kubernetes would not scale";
             memory = (Some(UNKNOWN_MEMORY_REQUEST), Some(why));
         }
     }
-    Figures { replicas, autoscaler, cpu_request: figures, memory_request: memory }
+    Figures { replicas, autoscaler, goals, cpu_request: figures, memory_request: memory }
 }
 
 /// Whether requests come to a port: one that a Service leads to, or any of the container where none does.
@@ -457,8 +484,9 @@ fn counts_requests(name: &str) -> bool {
 fn goal_word(goal: &Goal) -> &str {
     match goal {
         Goal::Shown(name, _) | Goal::Other(name) => name,
-        Goal::Cpu(_) | Goal::Cores(_) => "cpu",
-        Goal::Memory(_) | Goal::Bytes(_) => "memory",
+        Goal::Cpu(_) | Goal::Cores(_) | Goal::CoresOf(..) => "cpu",
+        Goal::Memory(_) | Goal::Bytes(_) | Goal::BytesOf(..) => "memory",
+        Goal::Container(_, goal) => goal_word(goal),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be wrong with manifests, one constructor a problem.
 
 use firedrill_core::problem::{Place, Problem};
+use firedrill_core::time::Span;
 
 /// A file that was named as a manifest and holds none.
 #[must_use]
@@ -77,6 +78,75 @@ pub fn refused(path: &str, part: Option<&str>, problem: &Problem) -> Problem {
 pub fn more_than_all(place: &Place, what: &str, percent: u32) -> Problem {
     Problem::at("FD0945", place, format!("{what} is {percent}% of the pods, which is more than all"))
         .remedy("Kubernetes refuses this: write at most `100%`")
+}
+
+/// A name that the API server does not take; `rule` says what it would.
+#[must_use]
+pub fn no_name(place: &Place, object: &str, rule: &str) -> Problem {
+    Problem::at("FD0946", place, format!("this can be the name of no {object}")).remedy(format!("Kubernetes refuses this: write {rule}"))
+}
+
+/// A workload that does not say which pods are its own.
+#[must_use]
+pub fn no_selector(place: &Place, kind: &str) -> Problem {
+    Problem::at("FD0947", place, format!("the `spec` of a {kind} has no `selector`"))
+        .remedy("Kubernetes refuses this: add `selector: { matchLabels: … }` with the labels of its template")
+}
+
+/// A workload that says that others than its own pods are its own.
+#[must_use]
+pub fn other_pods(place: &Place, key: &str, value: &str) -> Problem {
+    Problem::at("FD0947", place, format!("the selector wants `{key}: {value}`, and the pods of the template have no such label"))
+        .remedy("Kubernetes refuses this: let the labels of `template.metadata` be those of the selector")
+}
+
+/// A probe that asks in no way, or in several.
+#[must_use]
+pub fn one_handler(place: &Place, what: &str, handlers: &[&str]) -> Problem {
+    let said = if handlers.is_empty() { "nothing to ask".to_owned() } else { handlers.join(" and ") };
+    Problem::at("FD0948", place, format!("the {what} has {said}"))
+        .remedy("Kubernetes refuses this: write one of `httpGet`, `tcpSocket`, `grpc` and `exec`")
+}
+
+/// A probe that wants more than one success and may not.
+#[must_use]
+pub fn one_success(place: &Place, what: &str) -> Problem {
+    Problem::at("FD0948", place, format!("the `successThreshold` of the {what} is not 1"))
+        .remedy("Kubernetes refuses this: only a readiness probe may want more than one success")
+}
+
+/// A rollout that may begin with nothing.
+#[must_use]
+pub fn no_way_to_roll(place: &Place) -> Problem {
+    Problem::at("FD0949", place, "no pod may be more than wanted, and none may be missing")
+        .remedy("Kubernetes refuses this: let `maxSurge` or `maxUnavailable` be above 0")
+}
+
+/// A rollout that would be late before its first pod counts.
+#[must_use]
+pub fn late_at_once(place: &Place, ready: Span, deadline: Span) -> Problem {
+    Problem::at("FD0949", place, format!("a pod counts after {ready}, and a rollout may stand for {deadline}"))
+        .remedy("Kubernetes refuses this: let `progressDeadlineSeconds`, which is 600 unless it is said, be above `minReadySeconds`")
+}
+
+/// A sleep before the end that is longer than there is time for.
+#[must_use]
+pub fn sleeps_beyond_grace(place: &Place, sleep: Span, grace: Span) -> Problem {
+    Problem::at("FD0949", place, format!("it sleeps for {sleep} before it is told to stop, and is killed after {grace}"))
+        .remedy("Kubernetes refuses this: let it sleep for no longer than `terminationGracePeriodSeconds`, which is 30 unless it is said")
+}
+
+/// A budget that says two things.
+#[must_use]
+pub fn two_budgets(place: &Place) -> Problem {
+    Problem::at("FD0949", place, "a PodDisruptionBudget has both `minAvailable` and `maxUnavailable`")
+        .remedy("Kubernetes refuses this: write one of them")
+}
+
+/// An aim of nothing.
+#[must_use]
+pub fn no_aim(place: &Place) -> Problem {
+    Problem::at("FD0949", place, "an autoscaler aims at 0").remedy("Kubernetes refuses this: write more than 0")
 }
 
 /// An autoscaler that says no bound.

@@ -93,6 +93,13 @@ pub fn topology(cluster: &Cluster) -> Topology<'_> {
     let wanted = named.iter().chain(asked.iter().map(|(_, named)| named)).flatten().map(|named| named.host).chain(outside);
     found.stand_ins(cluster, wanted, &mut directory);
     for (index, named) in named.iter().enumerate() {
+        if let Some(own) = named.iter().find(|named| directory.get(&named.host) == Some(&index)) {
+            let name = &found.parts[index].name;
+            found.left_out.push(format!(
+                "the call from `{name}` to itself (`{}`): calls would go round in a circle; an endpoint of its own would end it",
+                own.why
+            ));
+        }
         found.parts[index].calls = calls(named, &directory, Some(index));
     }
     let mut with_calls = Vec::new();
@@ -214,13 +221,27 @@ impl<'c> Topology<'c> {
     fn tell_strangers(&mut self, cluster: &Cluster, hosts: &BTreeSet<(&str, &str)>) {
         for workload in &cluster.workloads {
             let mut strangers: BTreeSet<String> = BTreeSet::new();
+            let mut outside: BTreeSet<String> = BTreeSet::new();
             each_setting(cluster, workload, &mut |name, value| {
                 let known = (hosts, &cluster.unplaced);
-                let found = addresses(name, value).into_iter().filter(|(host, is_sure)| *is_sure && is_of_cluster(host));
-                strangers.extend(
-                    found.filter(|(host, _)| self::known(host, &workload.namespace, known).is_none()).map(|(host, _)| host.to_owned()),
-                );
+                for (host, is_sure) in addresses(name, value) {
+                    if self::known(host, &workload.namespace, known).is_some() {
+                        continue;
+                    }
+                    if is_sure && is_of_cluster(host) {
+                        strangers.insert(host.to_owned());
+                    } else if is_elsewhere(host) && !is_mailbox(value, host) {
+                        outside.insert(host.to_owned());
+                    }
+                }
             });
+            if !outside.is_empty() {
+                let outside = outside.into_iter().collect::<Vec<_>>().join("`, `");
+                self.left_out.push(format!(
+                    "whom `{}` asks outside of the files, at `{outside}`: a service of the scenario can stand for each",
+                    workload.name
+                ));
+            }
             if !strangers.is_empty() {
                 let strangers = strangers.into_iter().collect::<Vec<_>>().join("`, `");
                 self.left_out.push(format!("whom `{}` asks at `{strangers}`: no Service in the files is called so", workload.name));
@@ -346,6 +367,24 @@ fn is_of_cluster(host: &str) -> bool {
     let is_number = host.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     let is_word = !host.contains('.') && host.starts_with(|c: char| c.is_ascii_lowercase());
     host != "localhost" && !is_number && (is_word || host.contains(".svc"))
+}
+
+/// Whether a host is one that every DNS knows, or the address of a machine: names with a dot that end as those of the internet do, and not in `.svc`.
+fn is_elsewhere(host: &str) -> bool {
+    // Names of the cluster, and what files end in.
+    const NONE: [&str; 12] = ["local", "yaml", "yml", "json", "xml", "toml", "ini", "conf", "properties", "txt", "sh", "jar"];
+    let labels: Vec<&str> = host.split('.').collect();
+    let numbers: Vec<u8> = labels.iter().filter_map(|label| label.parse().ok()).collect();
+    let is_machine = labels.len() == 4 && numbers.len() == 4 && !matches!(numbers[0], 0 | 127);
+    let last = labels.last().copied().unwrap_or_default();
+    let is_name = labels.len() > 1 && last.len() > 1 && last.bytes().all(|byte| byte.is_ascii_lowercase()) && !labels.contains(&"");
+    is_machine || is_name && !labels.contains(&"svc") && !NONE.contains(&last)
+}
+
+/// Whether a host stands in a value as that of somebody's mail.
+fn is_mailbox(value: &str, host: &str) -> bool {
+    let mut words = value.split(|c: char| c.is_whitespace() || ",;\"'".contains(c));
+    words.any(|word| !word.contains("//") && word.strip_suffix(host).is_some_and(|before| before.ends_with('@')))
 }
 
 /// The hosts that a value names, each with whether it surely is one: it stands in an address, and not for the whole value.

@@ -90,6 +90,8 @@ pub struct Pod {
     pub beside: Vec<Name>,
     /// Cores that the container may have.
     pub cpu_limit: Option<f64>,
+    /// Cores that the container itself asks for.
+    pub own_cpu_request: Option<f64>,
     /// Cores that all containers ask for.
     pub cpu_request: Option<f64>,
     /// Memory that the container may have.
@@ -131,6 +133,8 @@ pub struct Probe {
     pub failures: Option<u32>,
     /// Successes in a row.
     pub successes: Option<u32>,
+    /// How long a container that it restarts has to end, if that is another time than the pod's.
+    pub grace: Option<Span>,
 }
 
 /// How a probe asks.
@@ -202,6 +206,8 @@ pub enum Zones {
 /// Reads a workload.
 pub fn read(reader: &mut Reader, kind: Kind, (namespace, name): (Name, Name), node: &Node) -> Workload {
     let strategy = if kind == Kind::Deployment { "strategy" } else { "updateStrategy" };
+    let labels = texts(reader, node, &["spec", "template", "metadata", "labels"]);
+    check_selector(reader, kind, node, &labels);
     let rollout = Rollout {
         strategy: text(reader, node, &["spec", strategy, "type"]),
         max_surge: amount(reader, node, &["spec", strategy, "rollingUpdate", "maxSurge"]),
@@ -209,11 +215,12 @@ pub fn read(reader: &mut Reader, kind: Kind, (namespace, name): (Name, Name), no
         min_ready: seconds(reader, node, &["spec", "minReadySeconds"]),
         progress_deadline: seconds(reader, node, &["spec", "progressDeadlineSeconds"]),
     };
+    check_rollout(reader, kind, node, &rollout);
     Workload {
         kind,
         namespace,
         path: node.place.file().path.clone(),
-        labels: texts(reader, node, &["spec", "template", "metadata", "labels"]),
+        labels,
         replicas: count(reader, node, &["spec", "replicas"], MOST_REPLICAS),
         rollout,
         unsaid: read_unsaid(reader, kind, node),
@@ -222,9 +229,56 @@ pub fn read(reader: &mut Reader, kind: Kind, (namespace, name): (Name, Name), no
     }
 }
 
-/// What a StatefulSet says of itself that a scenario cannot say.
+/// Refuses a workload that does not say which pods are its own, or says it wrongly. Before `apps/v1` all labels of the template counted.
+fn check_selector(reader: &mut Reader, kind: Kind, node: &Node, labels: &BTreeMap<Name, Name>) {
+    let Some(spec) = at(reader, node, &["spec"]) else { return };
+    let Some(selector) = at(reader, spec, &["selector"]) else {
+        let version = text(reader, node, &["apiVersion"]);
+        if !version.is_some_and(|version| version.ends_with("v1beta1")) {
+            reader.problem(problem::no_selector(&spec.place, kind.word()));
+        }
+        return;
+    };
+    let chosen = texts(reader, selector, &["matchLabels"]);
+    if let Some((key, value)) = chosen.iter().find(|(key, value)| labels.get(*key) != Some(*value)) {
+        reader.problem(problem::other_pods(&selector.place, key, value));
+    }
+}
+
+/// Refuses a rollout that could not begin, and one that would be late at once.
+fn check_rollout(reader: &mut Reader, kind: Kind, node: &Node, rollout: &Rollout) {
+    const USUAL_DEADLINE: Span = Span::from_seconds(600);
+    let is_rolling = rollout.strategy.as_deref().is_none_or(|strategy| strategy == "RollingUpdate");
+    let is_none = |amount: Option<Amount>| matches!(amount, Some(Amount::Pods(0) | Amount::Percent(0)));
+    let no_surge = match kind {
+        Kind::Deployment => is_none(rollout.max_surge),
+        Kind::DaemonSet => rollout.max_surge.is_none() || is_none(rollout.max_surge),
+        Kind::StatefulSet => false,
+    };
+    let strategy = if kind == Kind::Deployment { "strategy" } else { "updateStrategy" };
+    if is_rolling
+        && no_surge
+        && is_none(rollout.max_unavailable)
+        && let Some(place) = at(reader, node, &["spec", strategy, "rollingUpdate", "maxUnavailable"])
+    {
+        reader.problem(problem::no_way_to_roll(&place.place));
+    }
+    let ready = rollout.min_ready.unwrap_or(Span::ZERO);
+    let deadline = rollout.progress_deadline.unwrap_or(USUAL_DEADLINE);
+    if kind == Kind::Deployment && deadline <= ready {
+        let key = if rollout.progress_deadline.is_some() { "progressDeadlineSeconds" } else { "minReadySeconds" };
+        if let Some(place) = at(reader, node, &["spec", key]) {
+            reader.problem(problem::late_at_once(&place.place, ready, deadline));
+        }
+    }
+}
+
+/// What a workload says of itself that a scenario cannot say.
 fn read_unsaid(reader: &mut Reader, kind: Kind, node: &Node) -> Vec<String> {
     let mut unsaid = Vec::new();
+    if at(reader, node, &["spec", "paused"]).is_some_and(|node| matches!(node.value, Value::Bool(true))) {
+        unsaid.push("its `paused: true`; here a new version of it is rolled out".to_owned());
+    }
     if kind != Kind::StatefulSet {
         return unsaid;
     }
@@ -270,16 +324,21 @@ fn read_pod(reader: &mut Reader, named: (&Name, Option<&Name>), node: &Node) -> 
     let containers = items(reader, node, &["containers"]);
     let main = main_container(reader, containers, named);
     let Some(own) = containers.get(main) else { return Pod::default() };
-    let others: Vec<&Node> = containers.iter().enumerate().filter(|(index, _)| *index != main).map(|(_, other)| other).collect();
+    // One that is started before the others and stays is beside them.
+    let (stays, before): (Vec<&Node>, Vec<&Node>) = items(reader, node, &["initContainers"])
+        .iter()
+        .partition(|container| text(reader, container, &["restartPolicy"]).is_some_and(|policy| &*policy == "Always"));
+    let beside = containers.iter().enumerate().filter(|(index, _)| *index != main).map(|(_, other)| other);
+    let others: Vec<&Node> = beside.chain(stays).collect();
     let mut pod = Pod {
         container: text(reader, own, &["name"]),
         image: text(reader, own, &["image"]),
-        before: items(reader, node, &["initContainers"]).iter().filter_map(|container| text(reader, container, &["name"])).collect(),
+        before: before.iter().filter_map(|container| text(reader, container, &["name"])).collect(),
         beside: others.iter().filter_map(|container| text(reader, container, &["name"])).collect(),
         ports: items(reader, own, &["ports"]).iter().filter_map(|port| read_port(reader, port)).collect(),
-        liveness: at(reader, own, &["livenessProbe"]).map(|node| read_probe(reader, node)),
-        readiness: at(reader, own, &["readinessProbe"]).map(|node| read_probe(reader, node)),
-        startup: at(reader, own, &["startupProbe"]).map(|node| read_probe(reader, node)),
+        liveness: read_probe(reader, own, "livenessProbe"),
+        readiness: read_probe(reader, own, "readinessProbe"),
+        startup: read_probe(reader, own, "startupProbe"),
         settings: read_settings(reader, own),
         pre_stop: at(reader, own, &["lifecycle", "preStop"]).map(|node| read_pre_stop(reader, node)),
         grace: seconds(reader, node, &["terminationGracePeriodSeconds"]),
@@ -287,6 +346,7 @@ fn read_pod(reader: &mut Reader, named: (&Name, Option<&Name>), node: &Node) -> 
         ..Pod::default()
     };
     read_resources(reader, own, &others, &mut pod);
+    check_sleep(reader, own, pod.grace);
     pod
 }
 
@@ -311,6 +371,7 @@ fn read_resources(reader: &mut Reader, own: &Node, others: &[&Node], pod: &mut P
         });
         own.into_iter().chain(others).reduce(|sum, more| sum + more)
     };
+    pod.own_cpu_request = own_cpu.and_then(least);
     pod.cpu_request = sum(reader, own_cpu, "cpu").and_then(least);
     pod.memory_request = sum(reader, own_memory, "memory").and_then(bytes);
     pod.own_memory_request = own_memory.and_then(bytes);
@@ -329,7 +390,30 @@ fn request(reader: &mut Reader, container: &Node, of: &'static str, limit: Optio
     Some(request.value)
 }
 
-fn read_probe(reader: &mut Reader, node: &Node) -> Probe {
+/// Refuses a handler that sleeps for longer than there is time; how long a command takes the API server does not know.
+fn check_sleep(reader: &mut Reader, container: &Node, grace: Option<Span>) {
+    const USUAL_GRACE: Span = Span::from_seconds(30);
+    let grace = grace.unwrap_or(USUAL_GRACE);
+    let path = ["lifecycle", "preStop", "sleep", "seconds"];
+    if let (Some(sleep), Some(node)) = (seconds(reader, container, &path), at(reader, container, &path))
+        && sleep > grace
+    {
+        reader.problem(problem::sleeps_beyond_grace(&node.place, sleep, grace));
+    }
+}
+
+fn read_probe(reader: &mut Reader, container: &Node, key: &'static str) -> Option<Probe> {
+    let node = at(reader, container, &[key])?;
+    let handlers = ["httpGet", "tcpSocket", "grpc", "exec"];
+    let handlers: Vec<&str> = handlers.into_iter().filter(|handler| at(reader, node, &[handler]).is_some()).collect();
+    if handlers.len() != 1 {
+        reader.problem(problem::one_handler(&node.place, &format!("`{key}`"), &handlers));
+    }
+    if key != "readinessProbe"
+        && let Some(place) = at(reader, node, &["successThreshold"]).filter(|node| matches!(node.value, Value::Integer(2..)))
+    {
+        reader.problem(problem::one_success(&place.place, &format!("`{key}`")));
+    }
     // What is 0 counts as not said, as in Kubernetes.
     let some = |span: Option<Span>| span.filter(|span| *span > Span::ZERO);
     let in_a_row = |count: Option<u32>| count.filter(|count| *count > 0);
@@ -340,14 +424,15 @@ fn read_probe(reader: &mut Reader, node: &Node) -> Probe {
     } else {
         Asks::Connection
     };
-    Probe {
+    Some(Probe {
         asks,
+        grace: seconds(reader, node, &["terminationGracePeriodSeconds"]),
         initial_delay: some(seconds(reader, node, &["initialDelaySeconds"])),
         period: some(seconds(reader, node, &["periodSeconds"])),
         timeout: some(seconds(reader, node, &["timeoutSeconds"])),
         failures: in_a_row(count(reader, node, &["failureThreshold"], 1000)),
         successes: in_a_row(count(reader, node, &["successThreshold"], 1000)),
-    }
+    })
 }
 
 /// A port by number or by name.

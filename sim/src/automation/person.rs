@@ -66,6 +66,8 @@ pub struct Person {
     next: Option<(Time, Step)>,
     /// When something was done last.
     acted: Option<Time>,
+    /// When something was done last before the person handed it on beyond the horizon, from where on nobody waits for what comes later.
+    left: Option<Time>,
 }
 
 /// What a person does next.
@@ -101,7 +103,7 @@ impl Person {
     #[must_use]
     pub fn new(spec: Arc<PersonSpec>, world: Arc<WorldSpec>, seed: Seed) -> Self {
         let luck = Stream::new(seed, Purpose::Human, hash64(Self::POLICY));
-        Self { spec, world, luck, firing: BTreeSet::new(), calls: 0, actions: 0, next: None, acted: None }
+        Self { spec, world, luck, firing: BTreeSet::new(), calls: 0, actions: 0, next: None, acted: None, left: None }
     }
 
     /// An alert is told at an instant: who is not at work is called.
@@ -132,7 +134,7 @@ impl Person {
     /// Until when a run must go on to show what the person does and what comes of it; `None` if nothing was ever done.
     #[must_use]
     pub fn until(&self) -> Option<Time> {
-        self.due().or(self.acted).map(|last| last.saturating_add(AFTERMATH.min(self.world.horizon)))
+        self.left.or_else(|| self.due()).or(self.acted).map(|last| last.saturating_add(AFTERMATH.min(self.world.horizon)))
     }
 
     /// Does the one thing that is due.
@@ -215,6 +217,9 @@ impl Person {
             return note(desk, now, "the alert is over, and the person is done".to_owned());
         }
         if round + 1 == MOST_ROUNDS {
+            if now > Time::ZERO + self.world.horizon {
+                self.left = self.left.or(self.acted);
+            }
             return note(desk, now, format!("the alert is still on after {MOST_ROUNDS} attempts, and the person hands it on"));
         }
         note(desk, now, "the alert is still on, and the person looks again".to_owned());

@@ -89,6 +89,20 @@ fn what_does_not_help_is_tried_five_times_and_then_handed_on() {
 }
 
 #[test]
+fn who_hands_on_beyond_the_horizon_is_waited_for_no_longer() {
+    let mut person = person(PersonSpec { investigate: Distribution::constant(3_600.0).unwrap(), ..spec() }, 1);
+    person.hear(Time::ZERO, &alert(AlertStatus::Firing));
+    let told = does(&mut person, 10_000);
+    assert!(told.last().unwrap().contains("hands it on"), "{told:?}");
+    let until = person.until().unwrap();
+    // The alert ends and begins again: somebody is called, but the run does not go on for them.
+    person.hear(Time::from_seconds(5_000), &alert(AlertStatus::Resolved));
+    person.hear(Time::from_seconds(5_001), &alert(AlertStatus::Firing));
+    assert!(person.due().is_some());
+    assert_eq!(person.until(), Some(until));
+}
+
+#[test]
 fn a_wrong_action_comes_first_and_an_unanswered_call_goes_to_the_next_person() {
     let mut wrong = person(PersonSpec { wrong_action: Ratio::ONE, ..spec() }, 1);
     wrong.hear(Time::ZERO, &alert(AlertStatus::Firing));
