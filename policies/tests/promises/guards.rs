@@ -526,7 +526,7 @@ impl Rig {
                     deeds.runs = false;
                     let target = deeds.targets.last().unwrap().clone();
                     self.account.ends.push((now, *case, target.clone()));
-                    if matches!(result.outcome, ActionOutcome::Failed(_)) && !undoes(&self.inputs, index, result) {
+                    if result.outcome.failure().is_some() && !undoes(&self.inputs, index, result) {
                         self.account.outcomes.push((now, *case, target, None));
                     }
                     break;
