@@ -192,6 +192,9 @@ fn an_edited_incident_is_judged_as_it_was_and_told() {
     committed(folder.path());
     gate(folder.path(), "--pairs 1").exits(0).says("incident retry-storm-recorded");
     let expect = fs::read_to_string(incident.join("incident.yaml")).unwrap();
+    write(folder.path(), "incidents/storm/incident.yaml", &format!("# A comment.\n{expect}\n# Another one.\n"));
+    let same = gate(folder.path(), "--pairs 1").exits(0);
+    assert!(!same.stdout.contains('✗'), "a comment is no change:\n{}", same.stdout);
     let (before, _) = expect.split_once("expect:").unwrap();
     write(folder.path(), "incidents/storm/incident.yaml", before);
     let done = gate(folder.path(), "--pairs 1").exits(1).says("✗ `expect` of incident retry-storm-recorded was removed");
