@@ -328,7 +328,8 @@ fn what_an_own_action_does_is_known_by_whatever_policy_does_it() {
     edit(folder.path(), own, "steps:\n  - rollback: {}\n", actions);
     let first = fs::read_to_string(folder.path().join(own)).unwrap();
     let second = first.replace("policy: undo-release", "policy: second").replace("alert: ", "alert: No").replace("undo:", "redo:");
-    write(folder.path(), other, &second.replace("action: undo", "action: redo"));
+    let second = second.replace("action: undo", "action: redo");
+    write(folder.path(), other, &format!("# firedrill: allow FD0330 its rules stand elsewhere\n{second}"));
     committed(folder.path());
     // The policy is renamed, and then its action is another one.
     edit(folder.path(), own, "policy: undo-release", "policy: undo-it");
