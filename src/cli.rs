@@ -532,7 +532,7 @@ pub struct CompareArgs {
     /// Policy files or names; each is compared with doing nothing and the oracle, and with the others
     #[arg(required = true)]
     pub policies: Vec<String>,
-    /// Scenarios or families [default: those of firedrill.yaml, else the library's]
+    /// Scenarios or families (of one name: the scenario) [default: those of firedrill.yaml, else the library's]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
     /// What tells policies of trouble
@@ -563,7 +563,7 @@ fn seed(text: &str) -> Result<u64, String> {
 pub struct CalibrateArgs {
     /// Policy files or names; each is played by itself [default: the policies of firedrill.yaml]
     pub policies: Vec<String>,
-    /// Scenarios or families [default: those of firedrill.yaml, else the library's]
+    /// Scenarios or families (of one name: the scenario) [default: those of firedrill.yaml, else the library's]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
     /// Rule files instead of those of firedrill.yaml or the library
@@ -589,7 +589,7 @@ pub struct GateArgs {
     /// The policy to judge [default: the policies of the project file]; one with the name of a project policy takes its place
     #[arg(long, value_name = "POLICY")]
     pub candidate: Vec<String>,
-    /// Scenarios or families instead of those of the project file
+    /// Scenarios or families (of one name: the scenario) instead of those of the project file
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
     /// Route alerts by this Alertmanager configuration instead of those of scenarios, incidents or the project file
@@ -721,7 +721,7 @@ pub struct ExploreArgs {
     /// Act as the gate of this project would: all its policies, `--policy` in the place of its namesake, or a new one alone
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "firedrill.yaml")]
     pub project: Option<String>,
-    /// Scenarios or families [default: those of firedrill.yaml, else the library's]
+    /// Scenarios or families (of one name: the scenario) [default: those of firedrill.yaml, else the library's]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
     /// What tells policies of trouble

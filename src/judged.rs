@@ -131,8 +131,7 @@ impl Replayed {
         let command = command.options("--alertmanager", self.alertmanager.as_slice()).to_string();
         let decisions = told(&journal);
         let (status, findings) = if let Some(why) = cannot_tell {
-            // Nothing is proved, as where no alert reaches the policies.
-            (IncidentStatus::NotExercised, vec![why])
+            (IncidentStatus::CannotTell, vec![why])
         } else if !is_exercised(&journal) {
             (IncidentStatus::NotExercised, vec![silence(&journal, &replay.answer)])
         } else if let Some(expect) = &incident.expect {

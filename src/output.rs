@@ -210,6 +210,12 @@ pub fn write_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> anyho
     replace_files(folder, files)
 }
 
+/// Removes files from a folder, as far as they are there; none that has been read, or that lies in a ledger.
+pub fn remove_files(folder: &Path, names: &[&str]) {
+    let own = names.iter().map(|name| folder.join(name)).filter(|path| !inputs::holds(path) && !inputs::is_of_ledger(path));
+    own.for_each(|path| drop(fs::remove_file(path)));
+}
+
 /// A file beside its place, which takes it when it is put there; dropped before that, it is removed again, and what stood there stands there still.
 #[derive(Debug)]
 pub struct Staged {

@@ -249,7 +249,12 @@ fn thresholds(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<ThresholdLine
             reader.problem(problem.remedy(format!("write one, such as `{}: max == 0`, or leave the line out", key.text)));
         }
         for bound in bounds {
-            if let Some(text) = reader.text(bound, "a bound such as `p90 < 5m`") {
+            // A number is a bound without its comparison, and not a text without its quotes.
+            let number = matches!(bound.value, yaml::Value::Integer(_) | yaml::Value::Float(_));
+            let number = number.then(|| Name::from(bound.place.file().text[bound.place.range()].trim().to_owned()));
+            if let Some(bare) = number {
+                lines.push(ThresholdLine { measure: key.text.clone(), bound: bare, place: bound.place.clone() });
+            } else if let Some(text) = reader.text(bound, "a bound such as `p90 < 5m`") {
                 lines.push(ThresholdLine { measure: key.text.clone(), bound: text.clone(), place: bound.place.clone() });
             }
         }
@@ -266,6 +271,13 @@ mod tests {
         let project =
             read("firedrill.yaml", "schema: project/1\npolicies: [a.yaml]\nthresholds:\n  harm: [max < 1, mean < 0.1]\n").unwrap();
         assert_eq!((project.seed, project.pairs, project.policies.len(), project.thresholds.len()), (1, DEFAULT_PAIRS, 1, 2));
+    }
+
+    #[test]
+    fn a_number_is_no_bound_and_what_is_missing_is_told() {
+        let project = read("firedrill.yaml", "schema: project/1\nthresholds: { harm: 5 }\n").unwrap();
+        let problems = project.read_thresholds().unwrap_err();
+        assert_eq!(problems[0].message, "`5` compares nothing: write it as `p90 < LIMIT`, with one of < <= > >= ==");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use anyhow::Context;
 use firedrill_core::name::Name;
 use firedrill_core::problem::{Located, Place, Problem};
 use firedrill_core::time::Start;
+use firedrill_core::yaml::{self, Node, Value};
 use firedrill_policies::alertmanager::{read_config, read_silences};
 use firedrill_policies::code;
 use firedrill_policies::guard::switch::Halt;
@@ -486,14 +487,15 @@ impl IncidentFiles {
     }
 
     /// BLAKE3 of all files and their paths, hexadecimal, and of what an incident was recorded in elsewhere. Line ends do not count: git may write others into
-    /// a working tree than are committed.
+    /// a working tree than are committed. Of what describes the incident only what it says counts: not its comments, nor how it is written.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn hash(&self, incident: &Incident) -> Result<String, Failure> {
         let mut hasher = blake3::Hasher::new();
         let mut add = |path: &str, bytes: &[u8]| {
-            let bytes = with_plain_line_ends(bytes);
+            let said = if path == incident::FILE_NAME { said(bytes) } else { None };
+            let bytes = said.map_or_else(|| with_plain_line_ends(bytes), |said| said.into_bytes().into());
             hasher.update(format!("{path}\n{}\n", bytes.len()).as_bytes());
             hasher.update(&bytes);
         };
@@ -605,6 +607,21 @@ fn read_all<T>(sources: &[Source], wanted: Kind, read: impl Fn(&Source) -> Resul
         }
     }
     if problems.is_empty() { Ok(things) } else { Err(Failure::Input(problems)) }
+}
+
+/// What a YAML file says, without comments and places; `None` if it is none.
+fn said(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(bare(&yaml::parse(incident::FILE_NAME, text).ok()?))
+}
+
+fn bare(node: &Node) -> String {
+    let all = |parts: Vec<String>| parts.join(", ");
+    match &node.value {
+        Value::List(items) => format!("[{}]", all(items.iter().map(bare).collect())),
+        Value::Map(entries) => format!("{{{}}}", all(entries.iter().map(|(key, own)| format!("{:?}: {}", key.text, bare(own))).collect())),
+        plain => format!("{plain:?}"),
+    }
 }
 
 /// BLAKE3 of the texts, their paths left out: moving a file changes nothing.

@@ -670,6 +670,19 @@ pub enum ActionOutcome {
     Succeeded,
     /// It was not, or only in part; the text says why.
     Failed(String),
+    /// The platform turned it away, and nothing was done; the text says why.
+    Refused(String),
+}
+
+impl ActionOutcome {
+    /// Why it was not carried out, or only in part; `None` if it was.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Succeeded => None,
+            Self::Failed(why) | Self::Refused(why) => Some(why),
+        }
+    }
 }
 
 /// The report that an action ended.

@@ -65,6 +65,9 @@ pub struct Evidence {
 /// An action that a policy could have chosen, and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weighed {
+    /// Which of the policy's candidates it is, counting from 0; `None`: to wait, which it does not list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<u32>,
     /// What it would do.
     pub what: Action,
     /// To what.
@@ -75,6 +78,9 @@ pub struct Weighed {
     pub risk: f64,
     /// Why it was chosen or not.
     pub why: String,
+    /// Whether it is what is done now, or once people allow it.
+    #[serde(default)]
+    pub is_best: bool,
 }
 
 /// How many elements of one part of the system a condition holds for.

@@ -13,6 +13,8 @@ use crate::name::Name;
 pub enum Part {
     /// A step that does something was begun, or would have been in dry-run.
     Step(u32),
+    /// A step that chooses did this one of its candidates, which count from 0 as steps do.
+    Candidate(u32, u32, Name),
     /// The verification of a step ended in this way.
     Verify(u32, Verification),
     /// A step failed, by its action or by its verification, so that what it says of that followed.
@@ -29,6 +31,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(step) => write!(f, "step {}", step + 1),
+            Self::Candidate(step, index, what) => write!(f, "candidate {} of step {} ({what})", index + 1, step + 1),
             Self::Verify(step, Verification::Held) => write!(f, "verify of step {} held", step + 1),
             Self::Verify(step, Verification::Failed) => write!(f, "verify of step {} failed", step + 1),
             Self::Verify(step, Verification::Inconclusive) => write!(f, "verify of step {} unknown", step + 1),

@@ -236,7 +236,8 @@ mod tests {
     use firedrill_core::journal::Weighed;
 
     fn weighed(what: Action, score: Option<f64>) -> Weighed {
-        Weighed { what, target: "replica/api-0".parse().unwrap(), score, risk: 0.0, why: String::new() }
+        let target = "replica/api-0".parse().unwrap();
+        Weighed { candidate: None, what, target, score, risk: 0.0, why: String::new(), is_best: false }
     }
 
     fn chosen(incident: u64, candidates: Vec<Weighed>) -> Event {

@@ -58,7 +58,7 @@ pub struct Ground<'a> {
     pub is_library: bool,
 }
 
-/// Policies that wait for an alert which no rule has where they are played, as warnings.
+/// Policies that wait for an alert which no rule has where they are played and do not say in a comment why, as warnings.
 #[must_use]
 pub fn unheard<'a>(policies: &[Arc<Policy>], rules: impl Iterator<Item = &'a RuleSet> + Clone) -> Vec<Problem> {
     let alerting = rules.flat_map(RuleSet::rules).filter(|(_, rule)| rule.is_alerting());
@@ -67,11 +67,17 @@ pub fn unheard<'a>(policies: &[Arc<Policy>], rules: impl Iterator<Item = &'a Rul
     let mut found = Vec::new();
     for policy in policies {
         let unknown = policy.alerts.iter().zip(&policy.places.alerts).filter(|(alert, _)| !known.contains(&alert.as_str()));
-        found.extend(
-            unknown.map(|(alert, place)| problem::no_such_alert(place, &policy.name, alert, near_miss(alert, &known)).as_warning()),
-        );
+        let told = unknown
+            .map(|(alert, place)| (place, problem::no_such_alert(place, &policy.name, alert, near_miss(alert, &known)).as_warning()));
+        found.extend(told.filter(|(place, problem)| !allows(place, problem.code)).map(|(_, problem)| problem));
     }
     found
+}
+
+/// Whether a comment in the file of a place allows a code, and says why.
+fn allows(place: &Place, code: &str) -> bool {
+    let file = place.file();
+    comments(&file.path, &file.text).iter().any(|allowance| allowance.code == code && allowance.has_reason)
 }
 
 /// A policy's file, to find the place of a word in it.

@@ -1,5 +1,6 @@
 //! The parts of a policy that runs can reach: what a rehearsal that tries all of it would have tried.
 
+use firedrill_core::action::Action;
 use firedrill_core::journal::Verification;
 use firedrill_core::name::Name;
 use firedrill_core::part::Part;
@@ -21,6 +22,8 @@ pub fn parts(policy: &Policy) -> Vec<Part> {
             continue;
         }
         parts.push(Part::Step(number));
+        let candidates = (0..).zip(policy.candidates(index));
+        parts.extend(candidates.filter_map(|(place, own)| Some(Part::Candidate(number, place, what(&own.deed)?))));
         if step.verify.is_some() {
             let ends = [Verification::Held, Verification::Failed, Verification::Inconclusive];
             parts.extend(ends.map(|end| Part::Verify(number, end)));
@@ -43,6 +46,15 @@ pub fn parts(policy: &Policy) -> Vec<Part> {
     };
     parts.extend(Guard::ALL.into_iter().filter(is_own).map(|guard| Part::Guard(Name::new(guard.word()))));
     parts
+}
+
+/// What a candidate does.
+fn what(deed: &Deed) -> Option<Name> {
+    match deed {
+        Deed::Act(action) => Some(Name::from(action.to_string())),
+        Deed::Wait(span) => Some(Name::from(Action::Wait { span: *span }.to_string())),
+        _ => None,
+    }
 }
 
 fn add(parts: &mut Vec<Part>, part: Part) {
@@ -90,6 +102,15 @@ guard: { cooldown: 5m }
             "guard cooldown refused",
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn each_candidate_is_a_part() {
+        let choice = "  - choose:\n      - { rollback: {}, score: 2, risk: low }\n      - { wait: 30s, score: 1 }\n";
+        let text = "schema: policy/1\npolicy: choose\nowner: team\non: { alert: Bad }\ntarget: { service: api }\nsteps:\n";
+        let policy = read_policy("choose.yaml", &format!("{text}{choice}")).unwrap();
+        let told: Vec<String> = parts(&policy).iter().map(ToString::to_string).collect();
+        assert_eq!(told[..3], ["step 1", "candidate 1 of step 1 (rollback)", "candidate 2 of step 1 (wait 30s)"]);
     }
 
     #[test]

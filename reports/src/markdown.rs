@@ -176,8 +176,7 @@ fn gravest(class: &ClassVerdict, cases: &[Case]) -> Finding {
     if class.verdict == Verdict::NotExercised {
         return bare;
     }
-    let own = class.thresholds.iter().chain(class.scenarios.iter().flat_map(|scenario| &scenario.thresholds));
-    let thresholds = own.map(|found| of_threshold(class, found, cases));
+    let thresholds = class.told_thresholds().into_iter().map(|(_, found)| of_threshold(class, found, cases));
     let costs = class.costs.iter().map(|found| of_cost(class, found));
     thresholds.chain(costs).fold(bare, |one, other| if other.weight > one.weight { other } else { one })
 }

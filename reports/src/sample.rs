@@ -120,7 +120,16 @@ impl Sample {
     }
 
     /// An action that is decided and begins at `at` and takes 5 s.
-    pub fn act(mut self, at: u64, what: Action, target: &str) -> Self {
+    pub fn act(self, at: u64, what: Action, target: &str) -> Self {
+        self.act_until(at, what, target, ActionOutcome::Succeeded)
+    }
+
+    /// The same, which the platform turns away.
+    pub fn act_in_vain(self, at: u64, what: Action, target: &str, why: &str) -> Self {
+        self.act_until(at, what, target, ActionOutcome::Refused(why.to_owned()))
+    }
+
+    fn act_until(mut self, at: u64, what: Action, target: &str, outcome: ActionOutcome) -> Self {
         let action = ActionId { policy: Name::new("sample"), ordinal: self.actions };
         self.actions += 1;
         let target: Target = target.parse().unwrap();
@@ -135,7 +144,7 @@ impl Sample {
         };
         self.record(at, decided)
             .record(at, Event::ActionStarted { action: action.clone(), what, target })
-            .record(at + 5, Event::ActionFinished { action, outcome: ActionOutcome::Succeeded })
+            .record(at + 5, Event::ActionFinished { action, outcome })
     }
 
     pub fn would_act(self, at: u64) -> Self {

@@ -421,12 +421,11 @@ pub fn why(class: &ClassVerdict) -> String {
     if let Some(reason) = class.exercise.reason.as_ref().filter(|_| class.exercise.verdict == class.verdict) {
         return reason.clone();
     }
-    let scenarios = class.scenarios.iter().flat_map(|scenario| &scenario.thresholds);
-    let thresholds =
-        class.thresholds.iter().chain(scenarios).filter(|found| found.verdict == class.verdict && found.verdict != Verdict::Held);
-    let threshold = gravest(thresholds, |found| found.gravity());
+    let thresholds = class.told_thresholds();
+    let thresholds = thresholds.into_iter().filter(|(_, found)| found.verdict == class.verdict && found.verdict != Verdict::Held);
+    let threshold = gravest(thresholds, |(_, found)| found.gravity());
     let cost = gravest(class.costs.iter().filter(|found| found.verdict == class.verdict), |found| found.gravity());
-    let threshold = threshold.filter(|found| cost.is_none_or(|cost| cost.gravity() <= found.gravity()));
+    let threshold = threshold.filter(|(_, found)| cost.is_none_or(|cost| cost.gravity() <= found.gravity()));
     let tail = class.tail.iter().find(|found| found.verdict == class.verdict);
     match (class.verdict, threshold, cost, tail) {
         (Verdict::Held, ..) if class.costs.is_empty() => hold(class.thresholds.len(), "threshold"),
@@ -434,7 +433,10 @@ pub fn why(class: &ClassVerdict) -> String {
             let thresholds = counted(class.thresholds.len() as u64, "threshold");
             format!("{thresholds} and {} with the baseline hold", counted(class.costs.len() as u64, "comparison"))
         }
-        (_, Some(found), ..) => format!("{}: found {}", found.threshold, found.figures()),
+        (_, Some((place, found)), ..) => {
+            let place = if *place == class.class { String::new() } else { format!("{place}: ") };
+            format!("{place}{}: found {}", found.threshold, found.figures())
+        }
         (_, _, Some(found), _) => {
             let ([mean, allowed], test) = (found.means(), &found.comparison);
             let needed = test.pairs_needed.map_or_else(String::new, |pairs| format!("; about {} would tell", counted(pairs, "pair")));

@@ -1,5 +1,6 @@
 //! `firedrill init`: a working project, so that the first gate passes before anything is edited.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
@@ -88,7 +89,7 @@ pub fn execute(arguments: &InitArgs, output: Output) -> Result<Exit, Failure> {
     }
     let names: Vec<String> = files.iter().map(|(path, _)| format!("  {path}")).collect();
     let told = inner.map_or_else(String::new, |inner| of_workflow(&workflow.0, &inner, has_workflow));
-    output.data(&format!("wrote a working project:\n{}\n{}{told}\nnext: firedrill gate", names.join("\n"), left(&kept)))?;
+    output.data(&format!("wrote a working project:\n{}\n{}{told}\n{}", names.join("\n"), left(&kept), next(folder)))?;
     Ok(Exit::Held)
 }
 
@@ -118,11 +119,26 @@ fn workflow(inner: Option<&str>) -> (String, String) {
     (path, named.replace(base, &format!("{base}          PROJECT: {}\n", json!(inner))))
 }
 
+/// What to do now. In its own folder, where what it writes is ignored by git.
+fn next(folder: &Path) -> String {
+    let is_here = folder.components().all(|part| part == Component::CurDir);
+    let named = folder.display().to_string();
+    let quoted = shlex::try_quote(&named).map_or_else(|_| named.clone(), Cow::into_owned);
+    if is_here { "next: firedrill gate".to_owned() } else { format!("next: cd {quoted} && firedrill gate") }
+}
+
 /// What is said of the workflow of a folder that is not the top of its repository.
 fn of_workflow(path: &str, inner: &str, is_left: bool) -> String {
     let gate = CommandLine::new("gate").option("--project", inner);
     match is_left {
-        true => format!("left as it was: {path}; for this project, add a step to it: {gate}\n"),
+        true => {
+            // With a place of its own, since the other project's reports are where they go without one.
+            let (_, own) = workflow(Some(inner));
+            let step = own.split_once("      - run: firedrill gate").map_or("", |(_, rest)| rest);
+            let step = step.split_once("      - if:").map_or(step, |(step, _)| step);
+            let step = step.replacen('\n', " --out \"firedrill-out/$PROJECT\"\n", 1);
+            format!("left as it was: {path}; for this project, add a step to it:\n      - run: firedrill gate{step}")
+        }
         false => format!("the workflow is at the top of the repository, where GitHub reads it: {gate}\n"),
     }
 }

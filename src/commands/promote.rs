@@ -243,7 +243,7 @@ fn entered(arguments: GateArgs, to: Stage, output: Output) -> Result<Option<Need
 fn incidents(judgement: &Judgement) -> Need {
     let with_expect =
         judgement.incidents.iter().filter(|own| matches!(own.status, IncidentStatus::Passed | IncidentStatus::Failed)).count();
-    let idle: Vec<_> = judgement.incidents.iter().filter(|own| own.status == IncidentStatus::NotExercised).collect();
+    let idle: Vec<_> = judgement.incidents.iter().filter(|own| own.verdict() == Some(Verdict::NotExercised)).collect();
     let failed: Vec<_> = judgement.incidents.iter().filter(|own| own.status == IncidentStatus::Failed).collect();
     let names: Vec<&str> = failed.iter().take(SHOWN).map(|own| own.incident.as_str()).collect();
     if let (true, Some(first)) = (failed.is_empty(), idle.first()) {

@@ -91,8 +91,83 @@ fn a_policy_whose_alert_can_never_fire_exits_3_not_exercised_with_the_reason() {
     let folder = project();
     let done = firedrill(folder.path(), &words("gate --candidate candidates/deaf.yaml --out out")).exits(3);
     done.says("? undo-release-by-latency never acted: it acted in none of 2 runs with a fault: alert ManySlowAnswers never fired")
-        .says("not exercised: a policy that never acts proves nothing");
+        .says("not exercised: a policy that never acts proves nothing")
+        .says("· `undo-release-by-latency` waits for `ManySlowAnswers`, and no rule alerts so");
     assert_eq!(judged(folder.path())["judgement"]["verdict"], "not_exercised");
+    // On duty it is a mistake of the project, unless it says why.
+    let deaf = fs::read_to_string(folder.path().join("candidates/deaf.yaml")).unwrap();
+    let path = folder.path().join("policies/deaf.yaml");
+    fs::write(&path, &deaf).unwrap();
+    firedrill(folder.path(), &words("gate --out other")).exits(2).says("error[FD0330]").says("no rule alerts so");
+    fs::write(&path, format!("# firedrill: allow FD0330 its rules stand elsewhere\n{deaf}")).unwrap();
+    firedrill(folder.path(), &words("gate --out other")).exits(3).says("undo-release-by-latency never acted");
+}
+
+#[test]
+fn where_nothing_has_a_fault_a_policy_is_not_exercised() {
+    let folder = project();
+    fs::remove_file(folder.path().join("scenarios/bad-release.yaml")).unwrap();
+    let done = firedrill(folder.path(), &words("gate --out out")).exits(3);
+    done.says(
+        "not exercised: a policy that never acts proves nothing: undo-release: it did not act: nothing that is rehearsed has a fault",
+    );
+}
+
+#[test]
+fn what_the_command_line_asks_less_of_than_the_project_stands_beside_the_verdict() {
+    let folder = project();
+    let path = folder.path().join("firedrill.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}chaos: {{ variants: 1 }}\n")).unwrap();
+    let told = "the command line asks for less than the project file, or for something else: 1 pair a scenario instead of 2 (`--pairs`), \
+                seeds from 7 on instead of 1 (`--seed`), 0 variants a scenario instead of 1 (`--chaos`)";
+    firedrill(folder.path(), &words("gate --out out --pairs 1 --seed 7 --chaos 0")).exits(0).says(told);
+    assert!(fs::read_to_string(folder.path().join("out/gate.md")).unwrap().contains(told), "the summary for CI says so too");
+    assert_eq!(judged(folder.path())["notes"][0], told);
+    let whole = firedrill(folder.path(), &words("gate --out out --pairs 2 --seed 1 --chaos 1"));
+    assert!(!whole.stdout.contains("the command line"), "{}", whole.stdout);
+}
+
+#[test]
+fn the_report_of_an_earlier_gate_goes_where_nothing_is_judged() {
+    let folder = project();
+    firedrill(folder.path(), &words("gate --out out --pairs 1")).exits(0);
+    fs::write(folder.path().join("out/mine.txt"), "mine\n").unwrap();
+    fs::write(folder.path().join("policies/wrong.yaml"), "x: y\n").unwrap();
+    let left = || fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    firedrill(folder.path(), &words("gate --out out")).exits(2);
+    assert_eq!(left(), ["mine.txt"]);
+    // What is not ours stays.
+    fs::write(folder.path().join("out/gate.md"), "mine\n").unwrap();
+    firedrill(folder.path(), &words("gate --out out")).exits(2);
+    assert_eq!(left().len(), 2);
+}
+
+#[test]
+fn that_everything_begins_at_one_date_is_told_where_that_matters() {
+    let folder = project();
+    let path = folder.path().join("policies/undo-release.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let choice = "  - choose:\n      - { rollback: {}, score: '1768000000 - time()', risk: low }\n      - { restart: { mode: at_once }, score: 'time() - 1768000000', risk: low }\n";
+    fs::write(&path, text.replace("  - rollback: {}\n", choice)).unwrap();
+    let done = firedrill(folder.path(), &words("gate --out out")).exits(0).says("policy undo-release");
+    done.says("other dates and times of day were not tested: all that is rehearsed begins at 2026-01-05T00:00:00Z (`start:`)");
+    let never = "candidate 2 of step 1 (restart (at once))";
+    assert!(fs::read_to_string(folder.path().join("out/gate.md")).unwrap().contains(never), "what was never tried is named");
+}
+
+#[test]
+fn a_candidate_of_another_name_need_not_answer_every_recording() {
+    let folder = project();
+    let path = folder.path().join("firedrill.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let incident = common::root().join("incidents/hang-one-replica");
+    fs::write(&path, format!("{text}incidents: ['{}']\n", incident.display())).unwrap();
+    let other = fs::read_to_string(folder.path().join("policies/undo-release.yaml")).unwrap().replace("undo-release", "undo-soon");
+    fs::write(folder.path().join("soon.yaml"), other).unwrap();
+    let done = firedrill(folder.path(), &words("gate --candidate soon.yaml --out out")).exits(0);
+    done.says("every class; 1 recorded incident has nothing that the policy answers");
+    firedrill(folder.path(), &words("gate --out out")).exits(3).says("not exercised: nothing was learnt of incident hang-recorded: ");
 }
 
 #[test]
@@ -220,6 +295,8 @@ fn a_narrowed_gate_does_not_ask_every_policy_to_act() {
     let folder = project();
     let deaf = fs::read_to_string(folder.path().join("candidates/deaf.yaml")).unwrap();
     fs::write(folder.path().join("policies/deaf.yaml"), deaf).unwrap();
+    let rule = "{ alert: ManySlowAnswers, expr: 'up == 0' }";
+    fs::write(folder.path().join("rules/slow.yaml"), format!("groups: [{{ name: slow, rules: [{rule}] }}]\n")).unwrap();
     firedrill(folder.path(), &words("gate --out out")).exits(3).says("never acted");
     let narrowed = firedrill(folder.path(), &words("gate --scenarios bad-release --out out")).exits(0);
     narrowed
@@ -274,6 +351,7 @@ fn a_candidate_that_only_waits_pages_or_matches_nothing_is_not_exercised_and_the
     for (step, matched, reason) in [
         ("wait: 30s", "", "idler waited and did nothing else"),
         ("escalate: { to: oncall }", "", "and did nothing"),
+        ("lift: { what: degrade }", "", "the platform turned away the one action of idler: "),
         ("rollback: {}", ", match: { severity: nonsense }", "does not come to what the policy asks for (`match`, `incident`)"),
     ] {
         fs::write(folder.path().join("idler.yaml"), candidate("idler", step, matched).replace("BadRelease", &alert)).unwrap();

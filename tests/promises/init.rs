@@ -199,7 +199,11 @@ fn in_a_folder_of_a_repository_the_workflow_is_written_to_its_top_and_gates_that
     assert!(folder.path().join("firedrill-out/gate.md").is_file(), "where the workflow looks for it");
     // Another project of the repository leaves it as it is, and says what is missing in it.
     let second = firedrill(folder.path(), &["init", "second"]).exits(0);
-    second.says("left as it was: ../.github/workflows/firedrill.yml; for this project, add a step to it: firedrill gate --project second");
+    second
+        .says("left as it was: ../.github/workflows/firedrill.yml; for this project, add a step to it:")
+        .says("      - run: firedrill gate --project \"$PROJECT\" ${BASE:+--baseline \"git:origin/$BASE\"} --out \"firedrill-out/$PROJECT\"\n")
+        .says("          BASE: ${{ github.base_ref }}\n          PROJECT: \"second\"\n")
+        .says("next: cd second && firedrill gate");
     assert_eq!(fs::read_to_string(folder.path().join(".github/workflows/firedrill.yml")).unwrap(), source);
     let told = firedrill(folder.path(), &words("init third --format json")).exits(0).json();
     assert_eq!(told["left"], serde_json::json!(["../.github/workflows/firedrill.yml"]));

@@ -192,6 +192,9 @@ fn an_edited_incident_is_judged_as_it_was_and_told() {
     committed(folder.path());
     gate(folder.path(), "--pairs 1").exits(0).says("incident retry-storm-recorded");
     let expect = fs::read_to_string(incident.join("incident.yaml")).unwrap();
+    write(folder.path(), "incidents/storm/incident.yaml", &format!("# A comment.\n{expect}\n# Another one.\n"));
+    let same = gate(folder.path(), "--pairs 1").exits(0);
+    assert!(!same.stdout.contains('✗'), "a comment is no change:\n{}", same.stdout);
     let (before, _) = expect.split_once("expect:").unwrap();
     write(folder.path(), "incidents/storm/incident.yaml", before);
     let done = gate(folder.path(), "--pairs 1").exits(1).says("✗ `expect` of incident retry-storm-recorded was removed");
@@ -325,7 +328,8 @@ fn what_an_own_action_does_is_known_by_whatever_policy_does_it() {
     edit(folder.path(), own, "steps:\n  - rollback: {}\n", actions);
     let first = fs::read_to_string(folder.path().join(own)).unwrap();
     let second = first.replace("policy: undo-release", "policy: second").replace("alert: ", "alert: No").replace("undo:", "redo:");
-    write(folder.path(), other, &second.replace("action: undo", "action: redo"));
+    let second = second.replace("action: undo", "action: redo");
+    write(folder.path(), other, &format!("# firedrill: allow FD0330 its rules stand elsewhere\n{second}"));
     committed(folder.path());
     // The policy is renamed, and then its action is another one.
     edit(folder.path(), own, "policy: undo-release", "policy: undo-it");

@@ -198,7 +198,7 @@ fn a_gate_tells_which_mistakes_its_scenarios_would_notice() {
     fs::write(&path, fs::read_to_string(&path).unwrap().replacen("steps:", asks, 1)).unwrap();
     let gate = |jobs: u8| {
         let done = firedrill(folder.path(), &words(&format!("gate --mutants --jobs {jobs}"))).exits(0).says("your scenarios notice ");
-        (done.stderr, read(folder.path(), "gate.json"))
+        (done.stdout, read(folder.path(), "gate.json"))
     };
     let (told, json) = gate(1);
     assert_eq!(json, gate(2).1, "the same on any number of threads");

@@ -73,15 +73,18 @@ impl Turn<'_> {
                 || found.is_some()
                 || to_allow.is_some()
                 || strictest.as_ref().is_some_and(|(_, answer)| answer.instead == Instead::Alert);
+            let mut is_best = false;
             let mut why = option.score.clone().err().unwrap_or_else(|| format!("{} - {}", option.figures, option.risk));
             if !is_out {
                 let refusal = pause.is_err().then(|| self.refusal_of(&incident, &what, gathered)).flatten();
                 match refusal {
                     None => {
+                        is_best = true;
                         why = format!("chosen: {why}");
                         found = Some((option.index, pause));
                     }
                     Some((guard, answer)) if is_for_people(guard, &answer) => {
+                        is_best = true;
                         why = format!("best, and to be allowed: {}", answer.figures);
                         to_allow = Some((option.index, answer));
                     }
@@ -93,7 +96,8 @@ impl Turn<'_> {
                     }
                 }
             }
-            weighed.push(Weighed { what, target, score: option.score.clone().ok(), risk: option.risk, why });
+            let candidate = option.index.map(|index| index as u32);
+            weighed.push(Weighed { candidate, what, target, score: option.score.clone().ok(), risk: option.risk, why, is_best });
         }
         self.record(Event::Chosen { policy: self.name(), incident: incident.id, step: step as u32, candidates: weighed });
         if let Some((index, answer)) = to_allow {

@@ -110,15 +110,15 @@ impl Turn<'_> {
         self.guards.ended(&self.setup.policy.name, id, self.now);
         let reverting = matches!(incident.phase, Phase::Acting { reverting: true, .. });
         match &result.outcome {
-            ActionOutcome::Failed(_) if !reverting => self.judge(&incident, Helped::Failed),
+            ActionOutcome::Failed(_) | ActionOutcome::Refused(_) if !reverting => self.judge(&incident, Helped::Failed),
             ActionOutcome::Succeeded if !reverting && self.verify_of(&incident).is_none() => self.judge(&incident, Helped::Unverified),
             _ => {}
         }
-        match &result.outcome {
-            ActionOutcome::Failed(why) if reverting => self.hand_over(incident, &format!("the revert failed: {why}")),
-            ActionOutcome::Succeeded if reverting => self.hand_over(incident, "the action did not help and was reverted"),
-            ActionOutcome::Failed(why) => self.failed(incident, false, &format!("the action failed: {why}")),
-            ActionOutcome::Succeeded => self.done(incident),
+        match result.outcome.failure() {
+            Some(why) if reverting => self.hand_over(incident, &format!("the revert failed: {why}")),
+            None if reverting => self.hand_over(incident, "the action did not help and was reverted"),
+            Some(why) => self.failed(incident, false, &format!("the action failed: {why}")),
+            None => self.done(incident),
         }
     }
 

@@ -377,14 +377,16 @@ impl Turn<'_> {
         let reverting = group.reverting;
         match &result.outcome {
             ActionOutcome::Succeeded => group.done.push(piece.clone()),
-            ActionOutcome::Failed(why) => group.failures.push(format!("{} on {} failed: {why}", piece.action, piece.target)),
+            ActionOutcome::Failed(why) | ActionOutcome::Refused(why) => {
+                group.failures.push(format!("{} on {} failed: {why}", piece.action, piece.target))
+            }
         }
         let has_ended = group.running.is_empty();
         let policy = self.setup.policy.name.clone();
         self.guards.ended_one((&policy, incident.id), Some((&piece.action, &piece.target)), self.now);
         incident.last_end = Some(self.now);
         match &result.outcome {
-            ActionOutcome::Failed(_) if !reverting => self.judge_pieces(&incident, &[piece], Helped::Failed),
+            ActionOutcome::Failed(_) | ActionOutcome::Refused(_) if !reverting => self.judge_pieces(&incident, &[piece], Helped::Failed),
             ActionOutcome::Succeeded if !reverting && !is_verified => self.judge_pieces(&incident, &[piece], Helped::Unverified),
             _ => {}
         }

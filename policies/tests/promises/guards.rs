@@ -583,12 +583,12 @@ impl Rig {
             for (case, deeds) in cases {
                 if self.inputs.iter().rev().any(|(_, own, _, effects)| *own == index && decides(effects, *case, result)) {
                     deeds.runs = false;
-                    if matches!(result.outcome, ActionOutcome::Failed(_)) {
+                    if result.outcome.failure().is_some() {
                         deeds.ahead.clear();
                     }
                     let target = deeds.targets.last().unwrap().clone();
                     self.account.ends.push((now, *case, target.clone()));
-                    if matches!(result.outcome, ActionOutcome::Failed(_)) && !undoes(&self.inputs, index, result) {
+                    if result.outcome.failure().is_some() && !undoes(&self.inputs, index, result) {
                         self.account.outcomes.push((now, *case, target, false));
                     }
                     break;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use firedrill_core::action::Action;
+use firedrill_core::action::{Action, ActionId, ActionOutcome};
 use firedrill_core::journal::{AlertStatus, Event, Journal, Notification};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
@@ -75,6 +75,15 @@ pub enum Exercise {
         /// The figures of its first refusal.
         figures: String,
     },
+    /// It acted, and the platform turned away all of it, which changes nothing.
+    TurnedAway {
+        /// The policies that did, sorted.
+        policies: Vec<Name>,
+        /// How many actions.
+        count: u64,
+        /// Why the first was.
+        reason: String,
+    },
     /// It called people and did nothing itself: a page is a notification, no remediation.
     OnlyPaged {
         /// The policies that did, sorted.
@@ -106,6 +115,12 @@ impl Exercise {
     #[must_use]
     pub const fn tells(&self) -> bool {
         matches!(self, Self::Acted { .. } | Self::Calm)
+    }
+
+    /// Whether it took something up and nothing came of it but words: what users lost meanwhile counts against it, and what went well is not its doing.
+    #[must_use]
+    pub const fn is_in_vain(&self) -> bool {
+        matches!(self, Self::OnlyPaged { .. } | Self::TurnedAway { .. })
     }
 }
 
@@ -153,6 +168,12 @@ impl fmt::Display for Exercise {
             Self::NoPolicyAnswers { alerts } => write!(f, "no policy answers any of the alerts {}", list(alerts)),
             Self::StageForbids { count } => write!(f, "its stage forbids acting: it would have acted {}", times(*count)),
             Self::Refused { guard, count, figures } => write!(f, "guard {guard} refused {}: {figures}", times(*count)),
+            Self::TurnedAway { policies, count: 1, reason } => {
+                write!(f, "the platform turned away the one action of {}: {reason}", list(policies))
+            }
+            Self::TurnedAway { policies, count, reason } => {
+                write!(f, "the platform turned away all {count} actions of {}: {reason}", list(policies))
+            }
             Self::OnlyPaged { policies, count } => write!(f, "{} called people {} and did nothing", list(policies), times(*count)),
             Self::OnlyWaited { policies } => write!(f, "{} waited and did nothing else", list(policies)),
             Self::Unmatched { alerts } => {
@@ -204,6 +225,11 @@ pub(super) fn exercise(run: &Transcript, answers: &[Name]) -> Exercise {
     }
     if seen.would_act > 0 {
         return Exercise::StageForbids { count: seen.would_act };
+    }
+    if let Some((_, reason)) = seen.turned_away.first() {
+        let mut policies = Vec::new();
+        seen.turned_away.iter().for_each(|(action, _)| insert(&mut policies, &action.policy));
+        return Exercise::TurnedAway { policies, count: seen.turned_away.len() as u64, reason: reason.clone() };
     }
     let most = seen.refused.iter().max_by_key(|(guard, (count, _))| (*count, std::cmp::Reverse((*guard).clone())));
     if let Some((guard, (count, figures))) = most {
@@ -286,6 +312,9 @@ impl fmt::Display for RuleFailure {
 #[derive(Default)]
 struct Seen {
     acted: Vec<Name>,
+    /// The actions that began, or are to begin, and those of them that the platform turned away, in their order, each with the reason.
+    begun: BTreeSet<ActionId>,
+    turned_away: Vec<(ActionId, String)>,
     waited: Vec<Name>,
     paged: Vec<Name>,
     pages: u64,
@@ -309,15 +338,21 @@ impl Seen {
         for record in journal.records() {
             seen.take_in(&record.event);
         }
+        let is_turned_away = |action: &&ActionId| seen.turned_away.iter().any(|(own, _)| own == *action);
+        seen.begun.iter().filter(|action| !is_turned_away(action)).for_each(|action| insert(&mut seen.acted, &action.policy));
         seen
     }
 
     fn take_in(&mut self, event: &Event) {
         match event {
             Event::Decided { action, what, .. } | Event::ActionStarted { action, what, .. } => {
-                let waits = matches!(what, Action::Wait { .. });
-                insert(if waits { &mut self.waited } else { &mut self.acted }, &action.policy);
+                if matches!(what, Action::Wait { .. }) {
+                    insert(&mut self.waited, &action.policy);
+                } else {
+                    self.begun.insert(action.clone());
+                }
             }
+            Event::ActionFinished { action, outcome: ActionOutcome::Refused(why) } => self.turned_away.push((action.clone(), why.clone())),
             Event::Paged { policy, .. } => {
                 insert(&mut self.paged, policy);
                 self.pages += 1;
@@ -408,6 +443,11 @@ mod tests {
             &["Slow"],
             "alert Slow fired, and does not come to what the policy asks for (`match`, `incident`)",
         );
+        let refused = |sample: Sample| sample.act_in_vain(100, Action::PauseRollout, "service/api", "nothing is rolled out");
+        check(refused(faulty()).page(120), &[], "the platform turned away the one action of sample: nothing is rolled out");
+        check(refused(refused(faulty())), &[], "the platform turned away all 2 actions of sample: nothing is rolled out");
+        check(refused(faulty()).act(110, Action::PurgeQueue, "service/api"), &[], "sample acted");
+        check(refused(Sample::new(300)), &[], "no fault, and no action");
         check(faulty().page(100), &[], "sample called people once and did nothing");
         check(faulty().refuse(100).page(120), &[], "guard cooldown refused once: 1m left of 10m");
     }

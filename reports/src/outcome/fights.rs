@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use firedrill_core::action::{Action, ActionId, ActionOutcome, Restraint, Target};
+use firedrill_core::action::{Action, ActionId, Restraint, Target};
 use firedrill_core::journal::{Event, Holder, ReplicaState};
 use firedrill_core::ledger::Ledger;
 use firedrill_core::name::Name;
@@ -414,7 +414,7 @@ impl<'a> Watch<'a> {
                     let deed = &mut self.deeds[index];
                     deed.ended = Some(at);
                     // What is reported as failed has done nothing, unless it was given up after all that time.
-                    deed.void = matches!(outcome, ActionOutcome::Failed(_)) && at.since(deed.at) < UNDER_WAY;
+                    deed.void = outcome.failure().is_some() && at.since(deed.at) < UNDER_WAY;
                 }
             }
             Event::Scaled { service, from, to } => self.scaled(service, (*from, *to)),
@@ -659,7 +659,7 @@ fn conflict(
 
 #[cfg(test)]
 mod tests {
-    use firedrill_core::action::{RestartMode, Scale};
+    use firedrill_core::action::{ActionOutcome, RestartMode, Scale};
 
     use super::*;
     use crate::sample::Sample;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::action::{ActionId, ActionOutcome};
+use firedrill_core::action::ActionId;
 use firedrill_core::journal::{Event, GuardVerdict, Journal, Verification};
 use firedrill_core::name::Name;
 use firedrill_core::part::Part;
@@ -58,6 +58,8 @@ struct Reading {
     passed: BTreeMap<(Name, u64), Vec<(Name, String)>>,
     /// The steps of actions under way.
     steps: BTreeMap<ActionId, u32>,
+    /// What a step that chooses is to do, by policy, incident and step.
+    chosen: BTreeMap<(Name, u64, u32), Part>,
 }
 
 impl Reading {
@@ -71,6 +73,15 @@ impl Reading {
                 self.steps.insert(action.clone(), *step);
                 self.started(policy, *incident, *step, reason);
             }
+            Event::Chosen { policy, incident, step, candidates } => {
+                let best = candidates.iter().find(|own| own.is_best).and_then(|own| Some((own.candidate?, own)));
+                let part = best.map(|(index, own)| Part::Candidate(*step, index, Name::from(own.what.to_string())));
+                let place = (policy.clone(), *incident, *step);
+                drop(match part {
+                    Some(part) => self.chosen.insert(place, part),
+                    None => self.chosen.remove(&place),
+                });
+            }
             Event::WouldAct { policy, incident, step, reason, .. } => self.started(policy, *incident, *step, reason),
             Event::Refused { policy, incident, guard, .. } => {
                 self.passed.remove(&(policy.clone(), *incident));
@@ -83,7 +94,7 @@ impl Reading {
                     self.part(policy, Part::OnFailure(*step));
                 }
             }
-            Event::ActionFinished { action, outcome: ActionOutcome::Failed(_) } => {
+            Event::ActionFinished { action, outcome } if outcome.failure().is_some() => {
                 if let Some(step) = self.steps.get(action).copied() {
                     self.part(&action.policy, Part::OnFailure(step));
                 }
@@ -107,6 +118,9 @@ impl Reading {
         // What is undone is no step of its own; that its step failed was told by its verification or its end.
         if !reason.starts_with("undo: ") {
             self.part(policy, Part::Step(step));
+            if let Some(part) = self.chosen.remove(&(policy.clone(), incident, step)) {
+                self.part(policy, part);
+            }
         }
         for (guard, figures) in self.passed.remove(&(policy.clone(), incident)).unwrap_or_default() {
             for near in approaches(&guard, &figures) {
@@ -243,6 +257,30 @@ mod tests {
         let reached = Reached::of(&run.build().journal);
         let told: Vec<_> = reached.approaches.iter().map(|own| own.figures.as_str()).collect();
         assert_eq!(told, ["2 of 3 starts within 1h on service/api"]);
+    }
+
+    #[test]
+    fn a_candidate_is_reached_once_it_is_done() {
+        use firedrill_core::action::Action;
+        use firedrill_core::journal::Weighed;
+        let weighed = |index: u32, is_best: bool| Weighed {
+            candidate: Some(index),
+            what: Action::PurgeQueue,
+            target: "service/api".parse().unwrap(),
+            score: Some(1.0),
+            risk: 0.0,
+            why: String::new(),
+            is_best,
+        };
+        let chosen =
+            || Event::Chosen { policy: Name::new("sample"), incident: 0, step: 0, candidates: vec![weighed(1, true), weighed(0, false)] };
+        let told = |run: Sample| -> Vec<String> {
+            let reached = Reached::of(&run.build().journal);
+            reached.parts.get(&Name::new("sample")).into_iter().flatten().map(ToString::to_string).collect()
+        };
+        assert!(told(Sample::new(300).record(10, chosen())).is_empty(), "nobody has allowed it yet");
+        let done = Sample::new(300).record(10, chosen()).act(10, Action::PurgeQueue, "service/api");
+        assert_eq!(told(done), ["step 1", "candidate 2 of step 1 (purge_queue)"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::action::{ActionId, ActionOutcome, Target};
+use firedrill_core::action::{ActionId, Target};
 use firedrill_core::journal::{AlertStatus, CorrelationChange, Event, GuardVerdict, LabelSet, ProposalChange, ReplicaState, Verification};
 use firedrill_core::ledger::BIN;
 use firedrill_core::name::Name;
@@ -470,9 +470,9 @@ impl Teller {
                 let known = self.actions.get(action);
                 let name = known.map_or_else(|| action.to_string(), |(name, _)| name.clone());
                 let took = known.map_or_else(String::new, |(_, begun)| format!(" after {}", tenths(at.since(*begun))));
-                match outcome {
-                    ActionOutcome::Succeeded => self.say(at, Kind::Action, format!("{name} is done{took}")),
-                    ActionOutcome::Failed(why) => self.say(at, Kind::Failure, format!("{name} failed{took}: {why}")),
+                match outcome.failure() {
+                    None => self.say(at, Kind::Action, format!("{name} is done{took}")),
+                    Some(why) => self.say(at, Kind::Failure, format!("{name} failed{took}: {why}")),
                 };
             }
             _ => unreachable!("only actions come here"),

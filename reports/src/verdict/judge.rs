@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::name::Name;
+use firedrill_core::part::Part;
 
 use super::gravity::Grave;
 use super::measure::Measure;
 use super::threshold::{Aggregate, Threshold};
 use super::unsettled::why_missing;
 use super::{
-    Breach, Case, ClassVerdict, CostVerdict, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, JudgeSettings, Judgement, RunName,
-    SCHEMA, SELDOM, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
+    Breach, Case, ClassVerdict, CostVerdict, ExerciseRule, ExerciseVerdict, IdlePolicy, IncidentResult, IncidentStatus, JudgeSettings,
+    Judgement, RunName, SCHEMA, SELDOM, ScenarioVerdict, TailVerdict, ThresholdVerdict, Verdict,
 };
 use crate::outcome::{Cut, Exercise, Outcome};
 use crate::statistics::{NonInferiority, Quantile, Sample};
@@ -22,8 +23,8 @@ type Pair<'a> = (&'a Outcome, &'a Outcome);
 /// Judges a candidate, alone and against a baseline. Runs are paired by scenario and seed.
 ///
 /// In a class that is not exercised no threshold holds or breaks, since what was measured is not the policy's doing. Two
-/// exceptions: safety violations break a verdict wherever they happen, and a policy that took an incident up, called people
-/// and did nothing else answers for what users lost meanwhile: a threshold can break there, and cannot hold.
+/// exceptions: safety violations break a verdict wherever they happen, and a policy that took an incident up, called people or was turned away
+/// by the platform and did nothing else answers for what users lost meanwhile: a threshold can break there, and cannot hold.
 #[must_use]
 pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[IncidentResult], settings: &JudgeSettings) -> Judgement {
     let thresholds = with_safety(&settings.thresholds);
@@ -44,7 +45,7 @@ pub fn judge(candidate: &[Case], baseline: Option<&[Case]>, incidents: &[Inciden
         }
         classes.push(verdict);
     }
-    let idle = if settings.narrowed { Vec::new() } else { idle_policies(candidate, baseline, settings) };
+    let idle = if settings.narrowed { Vec::new() } else { idle_policies(candidate, baseline, incidents, settings) };
     let pooled = settings.thresholds.iter().map(|threshold| judge_pooled(threshold, &exercised, candidate, settings));
     let thresholds = pooled.filter(|found| !settings.narrowed || found.figure.is_some()).collect();
     let costs = if baseline.is_some() { compare_costs_both_ways(&paired, settings) } else { Vec::new() };
@@ -113,6 +114,20 @@ fn class_graves(class: &ClassVerdict) -> Vec<Grave> {
     graves.extend(class.costs.iter().filter(|found| broken(found.verdict)).map(|found| Grave::of_cost(&class.class, found)));
     graves.extend(class.tail.iter().filter(|found| broken(found.verdict)).map(|found| Grave::of_tail(&class.class, found)));
     graves
+}
+
+impl ClassVerdict {
+    /// Its thresholds, each with the place of its figure: the class, and a scenario of it only where the class has nothing as bad to say of it.
+    #[must_use]
+    pub fn told_thresholds(&self) -> Vec<(&Name, &ThresholdVerdict)> {
+        let mut told: Vec<(&Name, &ThresholdVerdict)> = self.thresholds.iter().map(|found| (&self.class, found)).collect();
+        let is_told =
+            |found: &&ThresholdVerdict| self.thresholds.iter().any(|own| own.threshold == found.threshold && own.verdict >= found.verdict);
+        for scenario in &self.scenarios {
+            told.extend(scenario.thresholds.iter().filter(|found| !is_told(found)).map(|found| (&scenario.scenario, found)));
+        }
+        told
+    }
 }
 
 impl ThresholdVerdict {
@@ -201,7 +216,7 @@ fn judge_class(class: &Name, outcomes: &[&Outcome], pairs: &[Pair], settings: &J
 enum Telling {
     /// It acted, or there was nothing to do: all is its doing.
     All,
-    /// It called people and did nothing else: what is wrong counts against it, what is right is not its doing.
+    /// It called people, or was turned away by the platform, and did nothing else: what is wrong counts against it, what is right is not its doing.
     OnlyWrong,
     /// It did not answer at all.
     Nothing,
@@ -209,17 +224,17 @@ enum Telling {
 
 impl Telling {
     fn of(exercised: bool, outcomes: &[&Outcome]) -> Self {
-        let paged = || outcomes.iter().any(|outcome| matches!(outcome.exercise, Exercise::OnlyPaged { .. }));
+        let in_vain = || outcomes.iter().any(|outcome| outcome.exercise.is_in_vain());
         match exercised {
             true => Self::All,
-            false if paged() => Self::OnlyWrong,
+            false if in_vain() => Self::OnlyWrong,
             false => Self::Nothing,
         }
     }
 
     /// Whether what became of a run can be put down to the policy at all.
     fn answers_for(self, outcome: &Outcome) -> bool {
-        self != Self::OnlyWrong || matches!(outcome.exercise, Exercise::OnlyPaged { .. })
+        self != Self::OnlyWrong || outcome.exercise.is_in_vain()
     }
 
     /// What becomes of a verdict on such runs.
@@ -439,9 +454,12 @@ fn acted_before(policy: &Name, baseline: &[Case]) -> String {
     if count > 0 { format!("as the baseline has it, it acted in {count} of {}", counted(all.len() as u64, "run")) } else { String::new() }
 }
 
-/// Policies that acted in no run although faults were there.
-fn idle_policies(cases: &[Case], baseline: Option<&[Case]>, settings: &JudgeSettings) -> Vec<IdlePolicy> {
+/// Policies that acted in no run although faults were there; or, where nothing has a fault, in no run and no replay.
+fn idle_policies(cases: &[Case], baseline: Option<&[Case]>, incidents: &[IncidentResult], settings: &JudgeSettings) -> Vec<IdlePolicy> {
     let with_fault: Vec<&Outcome> = cases.iter().map(|case| &case.outcome).filter(|outcome| outcome.faults > 0).collect();
+    if with_fault.is_empty() {
+        return idle_in_calm(cases, incidents);
+    }
     let acted = |policy: &Name| {
         with_fault.iter().any(|outcome| match &outcome.exercise {
             Exercise::Acted { policies } => policies.contains(policy),
@@ -450,7 +468,7 @@ fn idle_policies(cases: &[Case], baseline: Option<&[Case]>, settings: &JudgeSett
             _ => false,
         })
     };
-    let idle = policies(cases).into_iter().filter(|policy| !with_fault.is_empty() && !acted(policy));
+    let idle = policies(cases).into_iter().filter(|policy| !acted(policy));
     idle.map(|policy| {
         let on_duty: Vec<&Outcome> = with_fault.iter().copied().filter(|outcome| outcome.policies.contains(&policy)).collect();
         let nowhere = match on_duty.len() {
@@ -459,13 +477,29 @@ fn idle_policies(cases: &[Case], baseline: Option<&[Case]>, settings: &JudgeSett
         };
         let alone = on_duty.iter().all(|outcome| outcome.policies.len() == 1);
         // Where others were on duty too, the run's reason may be theirs.
-        let paged: Vec<&Outcome> =
-            on_duty.iter().copied().filter(|outcome| matches!(outcome.exercise, Exercise::OnlyPaged { .. })).collect();
-        // That it was there and only called people tells more than the many runs in which it had no occasion.
-        let told = if paged.is_empty() { &on_duty } else { &paged };
+        let in_vain: Vec<&Outcome> = on_duty.iter().copied().filter(|outcome| outcome.exercise.is_in_vain()).collect();
+        // That it was there and only called people, or was turned away, tells more than the many runs in which it had no occasion.
+        let told = if in_vain.is_empty() { &on_duty } else { &in_vain };
         let reason = commonest_reason(told).filter(|_| alone).map_or(nowhere.clone(), |reason| format!("{nowhere}: {reason}"));
         let before = acted_before(&policy, baseline.unwrap_or_default());
         IdlePolicy { policy, reason, before }
+    })
+    .collect()
+}
+
+/// Policies that nothing was learnt of where no fault is rehearsed: they decided nothing on a recording either. To have been right in doing nothing is not
+/// to have been tried.
+fn idle_in_calm(cases: &[Case], incidents: &[IncidentResult]) -> Vec<IdlePolicy> {
+    let acted = |policy: &Name| {
+        let is_act = |part: &Part| matches!(part, Part::Step(_) | Part::Call(_));
+        let mut replays = incidents.iter().filter_map(|incident| incident.reached.get(policy));
+        replays.any(|parts| parts.iter().any(is_act))
+            || cases.iter().any(|case| matches!(&case.outcome.exercise, Exercise::Acted { policies } if policies.contains(policy)))
+    };
+    let idle = policies(cases).into_iter().filter(|policy| !acted(policy));
+    idle.map(|policy| {
+        let reason = "it did not act: nothing that is rehearsed has a fault, and no recording asks for it".to_owned();
+        IdlePolicy { policy, reason, before: String::new() }
     })
     .collect()
 }
@@ -475,7 +509,9 @@ fn overall(judgement: &Judgement, settings: &JudgeSettings) -> Verdict {
     let counts = |class: &&ClassVerdict| every_class || class.verdict != Verdict::NotExercised;
     let classes = judgement.classes.iter().filter(counts).map(|class| class.verdict);
     let pooled = judgement.thresholds.iter().map(|found| found.verdict).chain(judgement.costs.iter().map(|found| found.verdict));
-    let incidents = judgement.incidents.iter().filter_map(IncidentResult::verdict);
+    // What a candidate that covers what its alerts cover does not answer is none of its business, in a recording as in a class.
+    let is_own = |incident: &&IncidentResult| every_class || incident.status != IncidentStatus::NotExercised;
+    let incidents = judgement.incidents.iter().filter(is_own).filter_map(IncidentResult::verdict);
     let idle = judgement.idle.iter().map(|_| Verdict::NotExercised);
     // Having done nothing in all classes with a fault proves nothing, whatever a class without one says.
     let faulty = || judgement.classes.iter().filter(|class| class.exercise.with_fault > 0);
@@ -504,7 +540,6 @@ pub fn worst_run(cases: &[Case], measure: Measure) -> Option<&Case> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::IncidentStatus;
     use super::*;
     use crate::outcome::Elapsed;
     use crate::sample;
@@ -658,6 +693,41 @@ mod tests {
         let candidate: Vec<_> = (0..20).map(|seed| case("leak", seed, lost)).collect();
         let without_tail = JudgeSettings { tail: None, ..settings(&[]) };
         assert_eq!(judge(&candidate, Some(&baseline), &[], &without_tail).verdict, Verdict::Broken);
+    }
+
+    #[test]
+    fn a_policy_whose_every_action_was_turned_away_is_not_exercised_and_answers_for_what_users_lost() {
+        let turned_away = |lost: f64| {
+            let mut one = case("storm", 1, recover(lost, false));
+            let (policies, reason) = (one.outcome.policies.clone(), "nothing is rolled out".to_owned());
+            one.outcome.exercise = Exercise::TurnedAway { policies, count: 2, reason };
+            judge(&[one], None, &[], &settings(&[("time_to_recover", "p90 < 5m")]))
+        };
+        assert_eq!(turned_away(900.0).verdict, Verdict::Broken);
+        let judgement = turned_away(10.0);
+        assert_eq!(judgement.verdict, Verdict::NotExercised);
+        let why = "the platform turned away all 2 actions of sample: nothing is rolled out";
+        assert_eq!(judgement.idle[0].reason, format!("it did not act in the one run with a fault: {why}"));
+        assert_eq!(judgement.classes[0].exercise.reason.as_deref(), Some(why));
+    }
+
+    #[test]
+    fn where_nothing_has_a_fault_a_policy_that_decided_nothing_is_not_exercised() {
+        let calm = |exercise: Exercise| {
+            case("calm", 1, |outcome| (outcome.faults, outcome.exercise, outcome.noop_false_positives) = (0, exercise, Some(0)))
+        };
+        let idle = |cases: &[Case], incidents: &[IncidentResult]| judge(cases, None, incidents, &settings(&[])).idle.len();
+        let cases = [calm(Exercise::Calm)];
+        let judgement = judge(&cases, None, &[], &settings(&[]));
+        assert_eq!((judgement.verdict, judgement.classes[0].verdict), (Verdict::NotExercised, Verdict::Held));
+        assert!(judgement.reason().contains("nothing that is rehearsed has a fault"), "{}", judgement.reason());
+        let narrowed = JudgeSettings { narrowed: true, ..settings(&[]) };
+        assert_eq!(judge(&cases, None, &[], &narrowed).verdict, Verdict::Held);
+        // What it decided on a recording, or did for nothing, was tried.
+        let mut incidents = sample::incident_results();
+        incidents[0].reached.insert(Name::new("sample"), [Part::Step(0)].into());
+        assert_eq!(idle(&cases, &incidents[..1]), 0);
+        assert_eq!(idle(&[calm(Exercise::Acted { policies: vec![Name::new("sample")] })], &[]), 0);
     }
 
     #[test]

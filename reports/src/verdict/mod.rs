@@ -330,6 +330,8 @@ pub enum IncidentStatus {
     Failed,
     /// No alert that the policies answer fires on this recording.
     NotExercised,
+    /// What watched it is not what it was any more, so nobody can say how it went.
+    CannotTell,
     /// It has no `expect`, and decisions are those of the baseline: no verdict.
     Unchanged,
     /// It has no `expect`, and decisions differ from the baseline's: no verdict, and worth a look.
@@ -365,7 +367,7 @@ impl IncidentResult {
         match self.status {
             IncidentStatus::Passed => Some(Verdict::Held),
             IncidentStatus::Failed => Some(Verdict::Broken),
-            IncidentStatus::NotExercised => Some(Verdict::NotExercised),
+            IncidentStatus::NotExercised | IncidentStatus::CannotTell => Some(Verdict::NotExercised),
             IncidentStatus::Unchanged | IncidentStatus::Changed => None,
         }
     }

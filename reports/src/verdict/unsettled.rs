@@ -1,7 +1,7 @@
 //! Why a verdict is what it is: what could not be told and what would tell it, and all of it in a sentence.
 
 use super::measure::Measure;
-use super::{ClassVerdict, CostVerdict, CutShort, Judgement, TailVerdict, ThresholdVerdict, VariantsCutShort, Verdict};
+use super::{ClassVerdict, CostVerdict, CutShort, IncidentStatus, Judgement, TailVerdict, ThresholdVerdict, VariantsCutShort, Verdict};
 use crate::words::counted;
 
 /// One thing that could not be told, in words.
@@ -69,20 +69,47 @@ impl Judgement {
             Verdict::Broken if self.is_judge_changed() => self.first_edit(),
             Verdict::Broken => self.gravest_breach(),
             Verdict::Inconclusive => self.first_doubt(),
-            Verdict::NotExercised => {
-                let first = self.idle.first().map(|idle| format!(": {}: {}", idle.policy, idle.words()));
-                format!("a policy that never acts proves nothing{}", first.unwrap_or_default())
-            }
+            Verdict::NotExercised => self.what_was_not_tried(),
+        }
+    }
+
+    /// Who never acted; else the recording, or else the class, of which nothing was learnt.
+    fn what_was_not_tried(&self) -> String {
+        if let Some(idle) = self.idle.first() {
+            return format!("a policy that never acts proves nothing: {}: {}", idle.policy, idle.words());
+        }
+        let class = self.classes.iter().find(|class| class.verdict == Verdict::NotExercised);
+        let class = class.map(|class| (class.class.to_string(), class.exercise.reason.clone().unwrap_or_default()));
+        let incident = self.incidents.iter().find(|incident| incident.verdict() == Some(Verdict::NotExercised));
+        let incident = incident.map(|incident| (format!("incident {}", incident.incident), incident.findings.join("; ")));
+        let has_acted = self.classes.iter().any(|class| class.exercise.acted > 0);
+        let told = if has_acted { "nothing was learnt of" } else { "a policy that never acts proves nothing:" };
+        class.or(incident).map_or_else(|| told.to_owned(), |(place, why)| format!("{told} {place}: {why}"))
+    }
+
+    /// What recorded incidents say, and how many there are that the policy does not answer.
+    fn of_incidents(&self) -> String {
+        let unanswered = self.incidents.iter().filter(|incident| incident.status == IncidentStatus::NotExercised).count() as u64;
+        let have = if unanswered == 1 { "has" } else { "have" };
+        match unanswered {
+            0 => self.of_answered(0),
+            _ => format!(
+                "{}; {} {have} nothing that the policy answers",
+                self.of_answered(unanswered),
+                counted(unanswered, "recorded incident")
+            ),
         }
     }
 
     /// What recorded incidents say where nothing broke, as the end of a sentence. One without `expect` says nothing, and so passes nothing.
-    fn of_incidents(&self) -> String {
-        let all = self.incidents.len() as u64;
+    fn of_answered(&self, unanswered: u64) -> String {
+        let all = self.incidents.len() as u64 - unanswered;
         let silent = self.incidents.iter().filter(|incident| incident.verdict().is_none()).count() as u64;
         let have = if silent == 1 { "has no `expect` and says" } else { "have no `expect` and say" };
         match silent {
+            _ if all == 0 && unanswered > 0 => String::new(),
             _ if all == 0 => "; no recorded incident was replayed".to_owned(),
+            0 if unanswered > 0 => format!("; {} {}", counted(all, "recorded incident"), if all == 1 { "passes" } else { "pass" }),
             0 => ", and every recorded incident passes".to_owned(),
             _ if silent == all && all == 1 => "; the recorded incident has no `expect` and says nothing".to_owned(),
             _ if silent == all => format!("; all {all} recorded incidents have no `expect` and say nothing"),
@@ -192,7 +219,7 @@ pub(super) fn why_missing(measure: Measure) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{IncidentStatus, JudgeSettings, Threshold, judge};
+    use super::super::{ExerciseRule, JudgeSettings, Threshold, judge};
     use super::*;
     use crate::outcome::{Elapsed, Outcome};
     use crate::sample;
@@ -222,6 +249,26 @@ mod tests {
         let told = doubts(("time_to_recover", "p90 < 5m"), cut_off);
         let what = "time_to_recover p90 < 5m: found at least 1m (n = 1): runs ended before the time had come";
         assert_eq!(told, [("storm".to_owned(), what.to_owned())]);
+    }
+
+    #[test]
+    fn what_a_candidate_does_not_answer_is_told_and_proves_nothing() {
+        let judged = |exercise: ExerciseRule, status: IncidentStatus| {
+            let mut incidents = sample::incident_results();
+            incidents.truncate(1);
+            incidents[0].status = status;
+            let cases = [Case { class: Name::new("storm"), outcome: sample::storm_outcome() }];
+            judge(&cases, None, &incidents, &JudgeSettings { tail: None, exercise, ..JudgeSettings::default() })
+        };
+        let own = judged(ExerciseRule::SomeClass, IncidentStatus::NotExercised);
+        assert_eq!(own.verdict, Verdict::Held);
+        assert!(own.reason().ends_with("every class; 1 recorded incident has nothing that the policy answers"), "{}", own.reason());
+        for judgement in
+            [judged(ExerciseRule::EveryClass, IncidentStatus::NotExercised), judged(ExerciseRule::SomeClass, IncidentStatus::CannotTell)]
+        {
+            assert_eq!(judgement.verdict, Verdict::NotExercised);
+            assert!(judgement.reason().starts_with("nothing was learnt of incident black-friday: "), "{}", judgement.reason());
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn totals(finished: &Finished<Script>, service: &str) -> ServiceTotals {
 /// How the actions ended, in words; empty if well.
 fn failures(finished: &Finished<Script>) -> Vec<String> {
     let outcomes = finished.journal.records().iter().filter_map(|record| match &record.event {
-        Event::ActionFinished { outcome: ActionOutcome::Failed(why), .. } => Some(why.clone()),
+        Event::ActionFinished { outcome: ActionOutcome::Failed(why) | ActionOutcome::Refused(why), .. } => Some(why.clone()),
         _ => None,
     });
     outcomes.collect()

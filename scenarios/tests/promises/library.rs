@@ -122,7 +122,9 @@ fn check_oracle(scenario: &Scenario) {
     let before = hurt[..onset].iter().sum::<f64>() / onset as f64;
     assert!(before < 0.005, "{name}: {before} of requests are bad before anything breaks");
     hurts(scenario, &nothing, &oracle).unwrap_or_else(|why| panic!("{name}: {why}"));
-    let failed = |record: &&Record| matches!(&record.event, Event::ActionFinished { outcome: ActionOutcome::Failed(_), .. });
+    let failed = |record: &&Record| {
+        matches!(&record.event, Event::ActionFinished { outcome: ActionOutcome::Failed(_) | ActionOutcome::Refused(_), .. })
+    };
     assert_eq!(oracle.journal.records().iter().find(failed), None, "{name}");
     let bound = |record: &&Record| matches!(&record.event, Event::BoundReached { .. });
     assert_eq!([&nothing, &oracle].iter().find_map(|arm| arm.journal.records().iter().find(bound)), None, "{name}");

@@ -237,7 +237,7 @@ impl World {
         let order = &self.orders[index as usize];
         let is_noticed = order.hands == Hands::Idle && !order.refused;
         let checked = if is_noticed { self.check_fence(command) } else { Ok(()) };
-        self.conclude_order(index, checked.map_or_else(ActionOutcome::Failed, |()| ActionOutcome::Succeeded));
+        self.conclude_order(index, checked.map_or_else(ActionOutcome::Refused, |()| ActionOutcome::Succeeded));
     }
 
     /// A time between two, drawn for an order.
@@ -251,7 +251,9 @@ impl World {
         let command = self.orders[index as usize].command.clone();
         let landed = self.check_fence(&command).and_then(|()| self.take_effect(index, &command));
         match landed {
-            Err(why) => self.conclude_order(index, ActionOutcome::Failed(why)),
+            // What goes wrong with whoever carries it out is no answer of the platform.
+            Err(why) if self.orders[index as usize].misdeed.is_some() => self.conclude_order(index, ActionOutcome::Failed(why)),
+            Err(why) => self.conclude_order(index, ActionOutcome::Refused(why)),
             Ok(Stage::Done) => self.conclude_order(index, ActionOutcome::Succeeded),
             Ok(stage) => {
                 let waits = matches!(stage, Stage::Waiting);

@@ -351,7 +351,9 @@ fn a_sound_deploy_replaces_every_replica_without_going_below_its_fenceposts() {
 fn results<A>(finished: &Finished<A>) -> Vec<(f64, String)> {
     told(finished, |event| match event {
         Event::ActionFinished { action, outcome: ActionOutcome::Succeeded } => Some(format!("{action} succeeded")),
-        Event::ActionFinished { action, outcome: ActionOutcome::Failed(why) } => Some(format!("{action} failed: {why}")),
+        Event::ActionFinished { action, outcome: ActionOutcome::Failed(why) | ActionOutcome::Refused(why) } => {
+            Some(format!("{action} failed: {why}"))
+        }
         _ => None,
     })
 }

@@ -234,7 +234,7 @@ pub(super) fn other_models(name: &Name) -> JudgeChange {
 }
 
 /// How much lets pass what could not be told; a word that is none lets pass the least.
-fn leniency(word: &str) -> Option<usize> {
+pub(super) fn leniency(word: &str) -> Option<usize> {
     [OnInconclusive::Fail, OnInconclusive::Extend, OnInconclusive::Warn].iter().position(|own| own.word() == word)
 }
 

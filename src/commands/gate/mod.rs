@@ -38,8 +38,9 @@ const TAIL_PAIRS: u64 = 299;
 pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let _rooms =
         [Some(Room::make("--out", &arguments.out)?), arguments.cache.as_deref().map(|folder| Room::make("--cache", folder)).transpose()?];
-    arguments.accept_judge_change.as_deref().map_or(Ok(()), is_a_name)?;
-    let prepared = Prepared::of(arguments, output)?;
+    let prepared = arguments.accept_judge_change.as_deref().map_or(Ok(()), is_a_name).and_then(|()| Prepared::of(arguments, output));
+    // Nothing was judged, and what an earlier gate found would be taken for it.
+    let prepared = prepared.inspect_err(|_| report::remove(&arguments.out))?;
     remembering(arguments, &prepared, output, |known| match arguments.partition {
         Some(share) => partition::write(arguments, &prepared, share, known.0, output),
         None => verdict(arguments, &prepared, known, output),
@@ -133,6 +134,7 @@ fn judged(
     let mut notes = [prepared.notes.clone(), played.notes.clone(), with_variants.notes].concat();
     notes.extend(notes::notes(arguments, judgement, &prepared.terms.thresholds));
     notes.extend(notes::untested(&unable, rules));
+    notes.extend(notes::calendar(campaign, &prepared.contest.candidate.policies));
     notes.extend(notes::failed(&played.candidate));
     notes.extend(notes::quiet(campaign, &played.candidate, &unable));
     let passes_with_warning = played.passes_with_warning(prepared, judgement);

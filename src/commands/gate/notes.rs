@@ -1,10 +1,13 @@
 //! What a verdict leaves out, told beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use firedrill_core::name::Name;
+use firedrill_policies::policy::Policy;
 use firedrill_reports::verdict::{Case, Judgement};
 use firedrill_reports::words::counted;
+use firedrill_telemetry::promql::Plan;
 
 use super::TAIL_PAIRS;
 use super::thresholds::Thresholds;
@@ -65,6 +68,20 @@ pub(super) fn untested(unable: &[String], rules: usize) -> Option<String> {
     let named = some_of(unable);
     let told = format!("{} of {rules} rules cannot fire in what is rehearsed here, so nothing was learnt of them: {named}", unable.len());
     (!unable.is_empty()).then(|| format!("{told}; `firedrill check` says why"))
+}
+
+/// That what is judged goes by the calendar, and everything rehearsed begins at one moment of it: variants begin there, too.
+pub(super) fn calendar(campaign: &Campaign, policies: &[Arc<Policy>]) -> Option<String> {
+    let starts: BTreeSet<String> = campaign.scenarios.iter().map(|(scenario, _)| scenario.spec.start.to_string()).collect();
+    let [start] = &starts.into_iter().collect::<Vec<_>>()[..] else { return None };
+    let is_dated = |policy: &&Arc<Policy>| !policy.guards.freezes.is_empty() || policy.plans().any(Plan::reads_calendar);
+    let policies = policies.iter().filter(is_dated).map(|policy| format!("policy {}", policy.name));
+    let rules = campaign.scenarios.iter().flat_map(|(_, rules)| rules.set.rules());
+    let rules: BTreeSet<&Name> =
+        rules.filter(|(_, rule)| rule.plan.as_ref().is_ok_and(Plan::reads_calendar)).map(|(_, rule)| &rule.name).collect();
+    let named: Vec<String> = policies.chain(rules.iter().map(|rule| format!("rule {rule}"))).collect();
+    let told = format!("other dates and times of day were not tested: all that is rehearsed begins at {start} (`start:`)");
+    (!named.is_empty()).then(|| format!("{told}, and these go by the calendar: {}", some_of(&named)))
 }
 
 /// That rules failed when they were evaluated, so that the verdict says nothing of them.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
+use firedrill_core::problem::{Problem, Severity};
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
@@ -72,7 +73,8 @@ impl Prepared {
         let of_replays: Vec<Arc<Rules>> = replays.iter().map(|replay| replay.watched().1).collect();
         let watching = rules.iter().chain(&of_replays);
         warn(watching.clone(), output);
-        output.problems(&lints::unheard(&candidate.policies, watching.map(|rules| &*rules.set)));
+        let unheard = lints::unheard(&candidate.policies, watching.map(|rules| &*rules.set));
+        let unheard = waiting_in_vain(unheard, arguments, output)?;
         let command = repeat(arguments, &contest, terms.elsewhere.as_deref());
         let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
@@ -84,6 +86,8 @@ impl Prepared {
             off_duty(arguments, &contest, &reference),
         ]
         .concat();
+        notes.splice(0..0, terms.less.iter().cloned());
+        notes.extend(unheard);
         notes.extend(of_namesakes(&own.scenarios, &arguments.scenarios));
         notes.extend(at_stage(arguments.stage.stage(), &left_out));
         let is_idle = terms.changes.is_empty() && arguments.accept_judge_change.is_some();
@@ -162,6 +166,17 @@ fn reworded(reference: &Reference, failure: Failure) -> Failure {
 /// That policies listen only at receivers that are there.
 fn admit(answer: &Answer, rules: &[Arc<Rules>]) -> Result<(), Failure> {
     rules.iter().try_for_each(|rules| sources::receivers_exist(answer, rules.routing.as_deref()))
+}
+
+/// What is said of policies that wait for an alert which no rule has. A project in which one is on duty is wrong, as `check` says; a candidate that is
+/// named is judged all the same.
+fn waiting_in_vain(mut unheard: Vec<Problem>, arguments: &GateArgs, output: Output) -> Result<Vec<String>, Failure> {
+    if arguments.candidate.is_empty() && !unheard.is_empty() {
+        unheard.iter_mut().for_each(|problem| problem.severity = Severity::Error);
+        return Err(Failure::Input(unheard));
+    }
+    output.problems(&unheard);
+    Ok(unheard.into_iter().map(|problem| problem.message).collect())
 }
 
 /// What is not judged at a stage.

@@ -1,6 +1,7 @@
 //! What is told and written at the end.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
@@ -11,7 +12,7 @@ use firedrill_reports::table::{self, PolicyRuns};
 use firedrill_reports::verdict::{Case, Doubt, Grave, Judgement, Measure, Verdict, worst_run};
 use firedrill_reports::words::counted;
 use firedrill_reports::worth::DeedWorth;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{meaning, terminal};
 use super::contest::Contest;
@@ -20,7 +21,7 @@ use crate::campaign::{Campaign, Shown};
 use crate::cli::{Format, GateArgs};
 use crate::drill::{Drill, ENGINE, Remembered, Rules};
 use crate::failure::Failure;
-use crate::output::{Output, write_files};
+use crate::output::{Output, remove_files, write_files};
 use crate::outputs::{annotations, junit};
 
 /// So many parts of policies that were never reached are named on the terminal.
@@ -28,6 +29,19 @@ const SHOWN: usize = 5;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.gate/1";
+
+/// The files of a report.
+const FILES: [&str; 4] = ["gate.html", "gate.md", "gate.json", "gate.junit.xml"];
+
+/// Removes the report of an earlier gate from a folder, if there is one: the JSON says whose it is.
+pub(super) fn remove(folder: &Path) {
+    let json = folder.join(FILES[2]);
+    let head: String = std::fs::read_to_string(json).unwrap_or_default();
+    let is_ours = serde_json::from_str::<Value>(&head).is_ok_and(|own| own["schema"] == SCHEMA);
+    if is_ours {
+        remove_files(folder, &FILES);
+    }
+}
 
 /// The run of a class that went worst.
 struct Worst {
@@ -125,8 +139,8 @@ impl Report<'_> {
         let (judgement, cases, scrutiny, grounds, notes) = (self.judgement, self.candidate, self.scrutiny, self.grounds, self.notes);
         let markdown = markdown::comment(&Comment { judgement, cases, scrutiny, grounds, notes, report: "gate.html" });
         let junit = junit::document(self.judgement);
-        let files = [("gate.html", html), ("gate.md", markdown), ("gate.json", self.as_json()), ("gate.junit.xml", junit)];
-        write_files(&self.arguments.out, &files)?;
+        let texts = [html, markdown, self.as_json(), junit];
+        write_files(&self.arguments.out, &FILES.into_iter().zip(texts).collect::<Vec<_>>())?;
         Ok(())
     }
 
@@ -158,12 +172,13 @@ impl Report<'_> {
             output.data(&annotations::of_judgement(self.judgement))?;
         }
         if let Some(score) = &self.scrutiny.mutation {
-            output.talk(
-                &std::iter::once(score.line())
-                    .chain(score.survivor_lines().into_iter().map(|line| format!("  {line}")))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-            );
+            let survivors = score.survivor_lines().into_iter().map(|line| format!("  {line}"));
+            let told = std::iter::once(score.line()).chain(survivors).collect::<Vec<_>>().join("\n");
+            // A document on stdout stands alone.
+            match output.format {
+                Format::Text if !output.is_sarif() => output.data(&format!("\n{told}"))?,
+                Format::Text | Format::Json => output.talk(&told),
+            }
         }
         output.talk(&format!("policies: {}", self.scrutiny.coverage_line(SHOWN)));
         output.talk(&format!("report: {}", self.arguments.out.join("gate.html").display()));

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use firedrill_core::name::Name;
+use firedrill_core::words::counted;
 use firedrill_reports::verdict::JudgeChange;
 use firedrill_scenarios::Scenario;
 use firedrill_scenarios::document::chaos::ChaosDocument;
+use firedrill_scenarios::variants::Ranges;
 
 use super::changes::of_moved;
-use super::judge::{Judge, Rehearsed};
+use super::judge::{Judge, Rehearsed, leniency};
 use super::side::{Reference, Side};
 use super::thresholds::Thresholds;
 use crate::cli::{GateArgs, OnInconclusive};
 use crate::commands::setting::rehearsed;
 use crate::failure::Failure;
 use crate::judged::Named;
+use crate::project::Project;
 
 /// The terms.
 pub(super) struct Terms {
@@ -37,6 +40,8 @@ pub(super) struct Terms {
     pub changes: Vec<JudgeChange>,
     /// Who approved that.
     pub approval: Option<String>,
+    /// What the command line asks less of, or otherwise, than the project file, as a sentence; empty if nothing.
+    pub less: Option<String>,
     /// The revision (`git:REF`) that some scenario is taken from; `None` if all are those of the working tree.
     pub elsewhere: Option<String>,
 }
@@ -44,6 +49,13 @@ pub(super) struct Terms {
 impl Terms {
     /// By what the change says, unless it is compared with a revision and nobody approved what it does to the judge there.
     pub fn of(own: &Side, reference: &Reference, arguments: &GateArgs) -> Result<Self, Failure> {
+        let mut terms = Self::by(own, reference, arguments)?;
+        let judge = reference.at_revision().filter(|_| terms.approval.is_none()).map_or(own, |(_, judge)| judge);
+        terms.less = less(arguments, judge.project());
+        Ok(terms)
+    }
+
+    fn by(own: &Side, reference: &Reference, arguments: &GateArgs) -> Result<Self, Failure> {
         let project = own.project();
         let chosen = rehearsed(&own.home, &arguments.scenarios)?;
         let mut terms = Self {
@@ -58,6 +70,7 @@ impl Terms {
             added: Vec::new(),
             changes: Vec::new(),
             approval: None,
+            less: None,
             elsewhere: None,
         };
         if let Reference::Revision(revision, judge) = reference {
@@ -118,4 +131,32 @@ impl Terms {
         let theirs = judge.incidents.iter().map(|theirs| Named::here(same(theirs).unwrap_or(&theirs.argument)));
         self.incidents = theirs.chain(added.map(|recorded| Named::here(&recorded.argument))).collect();
     }
+}
+
+/// What the command line asks less of, or otherwise, than a project file. Whoever writes that line may; whoever reads the verdict is told.
+fn less(arguments: &GateArgs, project: &Project) -> Option<String> {
+    let mut told = Vec::new();
+    told.extend(
+        arguments
+            .pairs
+            .filter(|pairs| *pairs < project.pairs)
+            .map(|pairs| format!("{} a scenario instead of {} (`--pairs`)", counted(u64::from(pairs), "pair"), project.pairs)),
+    );
+    told.extend(
+        arguments
+            .seed
+            .filter(|seed| *seed != project.seed)
+            .map(|seed| format!("seeds from {seed} on instead of {} (`--seed`)", project.seed)),
+    );
+    let variants = project.chaos.as_ref().map(|asked| Ranges::of(&[Some(asked)]).variants);
+    let fewer = variants.zip(arguments.chaos).filter(|(asked, own)| own < asked);
+    told.extend(fewer.map(|(asked, own)| format!("{} a scenario instead of {asked} (`--chaos`)", counted(u64::from(own), "variant"))));
+    let max_pairs = arguments.max_pairs.filter(|pairs| *pairs < project.max_pairs);
+    told.extend(
+        max_pairs.map(|pairs| format!("at most {} instead of {} (`--max-pairs`)", counted(u64::from(pairs), "pair"), project.max_pairs)),
+    );
+    let lenient = arguments.on_inconclusive.filter(|own| leniency(own.word()) > leniency(project.on_inconclusive.word()));
+    let of_word = |own: OnInconclusive| format!("`{}` instead of `{}` (`--on-inconclusive`)", own.word(), project.on_inconclusive.word());
+    told.extend(lenient.map(of_word));
+    (!told.is_empty()).then(|| format!("the command line asks for less than the project file, or for something else: {}", told.join(", ")))
 }

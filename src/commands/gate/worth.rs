@@ -158,7 +158,7 @@ fn bare(candidate: &Answer, policy: &Policy, part: &Part) -> Option<Answer> {
                 !matches!(policy.steps.get(*step as usize)?.deed, Deed::Wait(_) | Deed::Notify(_) | Deed::Collect(_) | Deed::Escalate(_));
             does.then(|| candidate.without(LeftOut::step(policy.name.clone(), *step)))
         }
-        Part::Verify(..) | Part::OnFailure(_) | Part::Call(_) | Part::EscalateAfter => None,
+        Part::Candidate(..) | Part::Verify(..) | Part::OnFailure(_) | Part::Call(_) | Part::EscalateAfter => None,
     }
 }
 

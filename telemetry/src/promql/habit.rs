@@ -116,6 +116,21 @@ impl Plan {
         each
     }
 
+    /// Whether it asks for the date or the time of day, and not only how long ago something was.
+    #[must_use]
+    pub fn reads_calendar(&self) -> bool {
+        let mut found = asks_the_clock_alone(&self.root);
+        self.walk(&mut |node| {
+            found |= match node {
+                Node::Call(call) => matches!(call.function, Function::Date(_)),
+                Node::Binary(binary) if binary.operator == BinaryOperator::Modulo => has_clock(&binary.left),
+                Node::Binary(binary) => binary.operator.is_comparison() && asks_the_clock_alone(node),
+                _ => false,
+            }
+        });
+        found
+    }
+
     /// The labels that what it yields can have at most, whatever series there are; `None` if any can be there. `labels_of` tells the same of a
     /// metric.
     #[must_use]
@@ -319,6 +334,20 @@ fn walk<'p>(node: &'p Node, visit: &mut dyn FnMut(&'p Node)) {
     }
 }
 
+/// Whether the time is asked for somewhere below a node.
+fn has_clock(node: &Node) -> bool {
+    let mut found = false;
+    walk(node, &mut |own| found |= matches!(own, Node::Call(call) if matches!(call.function, Function::Time)));
+    found
+}
+
+/// Whether the time is asked for, and nothing that is seen of the system beside it.
+fn asks_the_clock_alone(node: &Node) -> bool {
+    let mut is_alone = true;
+    walk(node, &mut |own| is_alone &= !matches!(own, Node::Instant(_) | Node::Range(_)));
+    is_alone && has_clock(node)
+}
+
 fn bound_of_aggregation(aggregation: &Aggregation, inner: Option<BTreeSet<Arc<str>>>) -> Option<BTreeSet<Arc<str>>> {
     if matches!(aggregation.operator, AggregationOperator::Top | AggregationOperator::Bottom) {
         return inner;
@@ -512,5 +541,22 @@ mod tests {
         );
         assert_eq!(plan("sum by (x) (a)").aggregated_metric(), Some("a"));
         assert_eq!(plan("max(a)").aggregated_metric(), None);
+    }
+
+    #[test]
+    fn the_calendar_is_read_by_its_functions_and_by_the_clock_alone() {
+        let reads = |text: &str| plan(text).reads_calendar();
+        for text in [
+            "2 * (day_of_week() == bool 5)",
+            "1768000000 - time()",
+            "up == 0 and on () vector(time()) > 5",
+            "time() % 86400 > a",
+            "hour(a) < 7",
+        ] {
+            assert!(reads(text), "{text}");
+        }
+        for text in ["time() - a_timestamp_seconds < 1800", "a > time() - 60", "-(a - time())", "up == 0", "timestamp(a) > 5"] {
+            assert!(!reads(text), "{text}");
+        }
     }
 }
