@@ -57,8 +57,8 @@ pub(crate) fn prepare(text: &str, allowed: bool) -> Result<String, PlanError> {
             out.push(PATTERN_MARK);
             rest = &rest[length..];
             let length = literal_length(rest, allowed)?;
-            // One that does not end is the parser's to refuse.
-            let written = rest.get(1..length - 1).unwrap_or_default();
+            // One that nobody closes may be a quote alone.
+            let written = rest.get(1..length.saturating_sub(1)).unwrap_or_default();
             let pattern = if rest.starts_with('`') { written.to_owned() } else { written.replace(r"\\", r"\") };
             if let Some(name) = parameter_in_pattern(&pattern).filter(|_| allowed) {
                 return Err(wrong(format!(
