@@ -110,7 +110,7 @@ guard: { cooldown: 5m }
         let text = "schema: policy/1\npolicy: choose\nowner: team\non: { alert: Bad }\ntarget: { service: api }\nsteps:\n";
         let policy = read_policy("choose.yaml", &format!("{text}{choice}")).unwrap();
         let told: Vec<String> = parts(&policy).iter().map(ToString::to_string).collect();
-        assert_eq!(told[..3], ["step 1", "candidate 1 of step 1 (rollback)", "candidate 2 of step 1 (wait 30s)"]);
+        assert_eq!(told[..3], ["step 1", "candidate 1 of step 1 (rollback)", "candidate 2 of step 1 (wait (30s))"]);
     }
 
     #[test]
