@@ -451,17 +451,20 @@ pub fn counts(recorded: u64, reproduced: u64) -> bool {
     share >= REPRODUCED
 }
 
+/// From when to when.
+type Stretch = (Timestamp, Timestamp);
+
 /// Recorded history that a policy was replayed on.
 #[derive(Default)]
 struct History {
     /// Why it does not count on which an entry was decided, by the hash of the entry: each follows the one before it.
     unfit: BTreeMap<String, Option<String>>,
     /// Those that count, without what was not recorded.
-    stretches: Vec<(Timestamp, Timestamp)>,
+    stretches: Vec<Stretch>,
 }
 
 impl History {
-    fn begin(&mut self, own: &Recorded, (stretch, gaps): (Option<(Timestamp, Timestamp)>, &[(String, String)]), why: Option<String>) {
+    fn begin(&mut self, own: &Recorded, (stretch, gaps): (Option<Stretch>, &[(String, String)]), why: Option<String>) {
         let gaps: Vec<(Timestamp, Timestamp)> = gaps.iter().filter_map(|(from, until)| from.parse().ok().zip(until.parse().ok())).collect();
         self.stretches.extend(stretch.into_iter().flat_map(|stretch| outside(stretch, &gaps)));
         self.unfit.insert(own.hash.clone(), why.map(|why| format!("its backtest does not count: {why}")));
