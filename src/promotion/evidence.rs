@@ -460,7 +460,7 @@ struct History {
     /// Why it does not count on which an entry was decided, by the hash of the entry: each follows the one before it.
     unfit: BTreeMap<String, Option<String>>,
     /// Those that count, without what was not recorded.
-    stretches: Vec<(Timestamp, Timestamp)>,
+    stretches: Vec<Stretch>,
 }
 
 impl History {
