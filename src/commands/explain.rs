@@ -276,7 +276,9 @@ fn is_template(word: &str) -> bool {
 /// What is assumed of a template or a preset, by its name or by the beginning that its keys have in common; `None` if the word is none.
 fn assumed(word: &str) -> Option<String> {
     let has_beginning = |key: &str| key.strip_prefix(word).is_some_and(|rest| rest.starts_with('.'));
-    let is_its = |key: &str| key.split('.').any(|part| part == word) || word.contains('.') && has_beginning(key);
+    // As it stands in a file, `retries: grpc`.
+    let is_preset = |key: &str| key.split_once(".preset.").is_some_and(|(of, own)| word.split_once('.') == Some((of, own)));
+    let is_its = |key: &str| key.split('.').any(|part| part == word) || word.contains('.') && (has_beginning(key) || is_preset(key));
     let own = defaults::ALL.iter().filter(|entry| is_its(entry.key));
     let lines: Vec<String> = own.map(|entry| format!("\n  {}: {} ({})", entry.key, entry.value, entry.source)).collect();
     (!lines.is_empty()).then(|| format!("{word} assumes{}", lines.concat()))
@@ -369,7 +371,7 @@ mod tests {
             ("jvm", "template.jvm."),
             ("template.jvm", "template.jvm."),
             ("node", "template.node."),
-            ("retries.grpc", "retries.grpc."),
+            ("retries.grpc", "retries.preset.grpc:"),
             ("postgres", "template.postgres."),
             ("rabbitmq", "topics.rabbitmq."),
             ("patroni", "failover.patroni."),

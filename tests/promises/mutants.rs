@@ -110,7 +110,7 @@ fn a_test_that_the_policy_itself_fails_notices_no_mutant() {
              - {{ policy: undo-release, eval_time: 1m, exp_decisions: [{expected}] }}\n"
         );
         fs::write(folder.path().join("decisions.yaml"), text).unwrap();
-        firedrill(folder.path(), &words("gate --mutants --no-cache")).exits(0).stderr
+        firedrill(folder.path(), &words("gate --mutants --no-cache")).exits(0).stdout
     };
     // Nothing is decided either way, so no mutant differs; and what is expected in vain says nothing of any of them.
     for expected in ["", "{ at: 1m, page: oncall }"] {
