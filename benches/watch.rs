@@ -11,10 +11,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use firedrill::ledger::{Ledger, What};
 use firedrill_core::name::Name;
@@ -32,13 +32,15 @@ fn main() {
     let asked = Arc::new(AtomicU64::new(0));
     let prometheus = prometheus(Arc::clone(&asked));
     let (mut child, address) = start(folder.path(), prometheus);
-    let began = Instant::now();
+    let connected = Arc::new(Barrier::new(CONNECTIONS as usize + 1));
     let senders: Vec<_> = (0..CONNECTIONS)
         .map(|sender| {
-            let address = address.clone();
-            thread::spawn(move || send(&address, (sender, rate, seconds)))
+            let (address, connected) = (address.clone(), Arc::clone(&connected));
+            thread::spawn(move || send(&address, &connected, (sender, rate, seconds)))
         })
         .collect();
+    connected.wait();
+    let began = Instant::now();
     let mut peak = 0;
     let mut halves = (0, 0);
     while senders.iter().any(|sender| !sender.is_finished()) {
@@ -52,14 +54,14 @@ fn main() {
         thread::sleep(Duration::from_millis(200));
     }
     let mut latencies: Vec<Duration> = Vec::new();
-    let mut again = 0;
+    let (mut again, mut ended) = (0, began);
     for sender in senders {
-        let (own, turned_away) = sender.join().expect("a sender ends");
+        let (own, turned_away, at) = sender.join().expect("a sender ends");
+        ended = ended.max(at);
         latencies.extend(own);
         again += turned_away;
     }
-    let took = began.elapsed();
-    let settled = Instant::now();
+    let (took, settled) = (ended - began, Instant::now());
     while metric(&address, "firedrill_watch_open_questions") > 0.0 {}
     let busy = metric(&address, "firedrill_watch_busy_seconds_total");
     let rounds = metric(&address, "firedrill_watch_rounds_total");
@@ -97,7 +99,7 @@ fn write_policies(folder: &Path) {
     }
 }
 
-/// Everything is down.
+/// Everything is down, whenever it is asked of.
 fn prometheus(asked: Arc<AtomicU64>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -105,12 +107,17 @@ fn prometheus(asked: Arc<AtomicU64>) -> SocketAddr {
         for stream in listener.incoming().flatten() {
             let asked = Arc::clone(&asked);
             thread::spawn(move || {
-                let body = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[0,"0"]}]}}"#;
-                let reply = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                 let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
                 let mut stream = stream;
-                while read_message(&mut reader).is_some() {
+                while let Some((first, form)) = read_message(&mut reader) {
                     asked.fetch_add(1, Ordering::Relaxed);
+                    let at = first.split(['?', '&', ' ']).chain(form.split('&')).find_map(|pair| pair.strip_prefix("time="));
+                    let at = at.map_or_else(now, str::to_owned);
+                    let body = format!(
+                        r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[{at},"0"]}}]}}}}"#
+                    );
+                    let reply =
+                        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                     if stream.write_all(reply.as_bytes()).is_err() {
                         return;
                     }
@@ -119,6 +126,12 @@ fn prometheus(asked: Arc<AtomicU64>) -> SocketAddr {
         }
     });
     address
+}
+
+/// Seconds since 1970, as Prometheus writes them.
+fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that goes");
+    format!("{}.{:03}", since.as_secs(), since.subsec_millis())
 }
 
 /// The first line of a message and its body; none at the end of the stream.
@@ -161,11 +174,13 @@ fn start(folder: &Path, prometheus: SocketAddr) -> (Child, String) {
     (child, address.expect("it says where it listens"))
 }
 
-/// Sends this sender's part of the load at its times, over one connection: how long each took, and how many were asked to come again.
-fn send(address: &str, (sender, rate, seconds): (u64, u64, u64)) -> (Vec<Duration>, u64) {
+/// Sends this sender's part of the load at its times, over one connection, once all are connected: how long each took, how many were asked to
+/// come again, and when the last was acknowledged.
+fn send(address: &str, connected: &Barrier, (sender, rate, seconds): (u64, u64, u64)) -> (Vec<Duration>, u64, Instant) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_nodelay(true).expect("a socket");
     let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
+    connected.wait();
     let (began, mut latencies, mut again) = (Instant::now(), Vec::new(), 0);
     for number in (sender..rate * seconds).step_by(CONNECTIONS as usize) {
         let due = Duration::from_nanos(number * 1_000_000_000 / rate);
@@ -188,7 +203,7 @@ fn send(address: &str, (sender, rate, seconds): (u64, u64, u64)) -> (Vec<Duratio
             thread::sleep(Duration::from_millis(100));
         }
     }
-    (latencies, again)
+    (latencies, again, Instant::now())
 }
 
 /// Resident memory now and at most, KiB; zero where the system does not say.
