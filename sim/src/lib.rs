@@ -48,6 +48,7 @@ pub mod spec;
 pub mod queue;
 mod slab;
 mod histogram;
+mod buckets;
 mod backoff;
 mod cpu;
 mod admission;

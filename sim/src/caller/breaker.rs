@@ -64,15 +64,15 @@ struct Counts {
 /// The results that a breaker looks back on.
 #[derive(Clone, Debug)]
 enum Results {
-    /// The last ones.
-    Last { most: u32, kept: VecDeque<Outcome>, counts: Counts },
+    /// The last ones, in a ring once there are as many as are kept.
+    Last { most: u32, kept: Vec<Outcome>, oldest: usize, counts: Counts },
     /// Those of the last seconds, the present one last.
     Seconds { window: u32, kept: VecDeque<(u64, Counts)> },
 }
 
 impl Results {
     const fn last(most: u32) -> Self {
-        Self::Last { most, kept: VecDeque::new(), counts: Counts { calls: 0, failed: 0, slow: 0 } }
+        Self::Last { most, kept: Vec::new(), oldest: 0, counts: Counts { calls: 0, failed: 0, slow: 0 } }
     }
 
     const fn new(window: Window) -> Self {
@@ -85,14 +85,17 @@ impl Results {
     /// Enters a result; what the window holds with it.
     fn record(&mut self, now: Time, outcome: Outcome) -> Counts {
         match self {
-            Self::Last { most, kept, counts } => {
-                let old = if kept.len() as u32 == *most { kept.pop_front() } else { None };
-                kept.push_back(outcome);
+            Self::Last { most, kept, oldest, counts } => {
+                if (kept.len() as u32) < *most {
+                    kept.push(outcome);
+                    counts.add(outcome, 1);
+                    return *counts;
+                }
                 // Mostly one that is well takes the place of another.
-                if old != Some(outcome) {
-                    if let Some(old) = old {
-                        counts.add(old, -1);
-                    }
+                let old = std::mem::replace(&mut kept[*oldest], outcome);
+                *oldest = if *oldest + 1 == kept.len() { 0 } else { *oldest + 1 };
+                if old != outcome {
+                    counts.add(old, -1);
                     counts.add(outcome, 1);
                 }
                 *counts

@@ -7,9 +7,10 @@ use firedrill_telemetry::store::Store;
 
 use super::page::{Page, Sheet};
 use super::{clusters, named, named_with, profiles};
+use crate::buckets::Buckets;
 use crate::caller::{BreakerState, Caller};
 use crate::spec::{Feed, LabelSource, MetricSpec, Profile};
-use crate::world::{Buckets, CODES, OUTCOMES, Replica, World};
+use crate::world::{CODES, OUTCOMES, Replica, World};
 
 /// The `le` labels of the default buckets.
 const DEFAULT_LES: [&str; 12] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"];
@@ -212,13 +213,13 @@ struct Histogram<'a, S> {
 }
 
 fn put_histogram<S: AsRef<str>>(sheet: &mut Sheet<'_>, written: Histogram<'_, S>, buckets: &Buckets) {
-    let shown = |value: f64| (buckets.count > 0).then_some(value);
+    let shown = |value: f64| (buckets.count() > 0).then_some(value);
     let Histogram { name, labels, les, scale } = written;
     for (le, count) in les.iter().zip(buckets.cumulative()) {
         sheet.put(shown(count as f64), || named_with(&format!("{name}_bucket"), labels, ("le", le.as_ref())));
     }
     sheet.put(shown(buckets.sum_nanos as f64 / 1e9 * scale), || named(&format!("{name}_sum"), labels));
-    sheet.put(shown(buckets.count as f64), || named(&format!("{name}_count"), labels));
+    sheet.put(shown(buckets.count() as f64), || named(&format!("{name}_count"), labels));
 }
 
 impl Own {

@@ -8,9 +8,10 @@ use firedrill_telemetry::labels::LabelsBuilder;
 use super::page::Sheet;
 use super::process::memory_bytes;
 use super::{NAMESPACE, named, named_with};
+use crate::buckets::Buckets;
 use crate::caller::{Caller, Durations};
 use crate::spec::{Engine, Profile, ServiceSpec};
-use crate::world::{ANSWERS, BROKEN, Buckets, CODES, Edge, GONE, NO_CONNECTION, NO_HOST, Replica, TIMEOUT, Way, Ways, World};
+use crate::world::{ANSWERS, BROKEN, CODES, Edge, GONE, NO_CONNECTION, NO_HOST, Replica, TIMEOUT, Way, Ways, World};
 
 /// Those that count, though their names do not end as those of counters do.
 pub(super) const COUNTERS: [&str; 13] = [
@@ -127,7 +128,7 @@ impl Source<'_> {
                 cumulative.as_ref().map(|counts| counts[bounds.partition_point(|bound| (*bound as f64) < nanos * (1.0 - 1e-9))] as f64);
             sheet.put(count, || named_with(&format!("{}_bucket", written.name), &labels(), ("le", le)));
         }
-        let count = buckets.map(|buckets| buckets.count as f64);
+        let count = buckets.map(|buckets| buckets.count() as f64);
         sheet.put(count, || named_with(&format!("{}_bucket", written.name), &labels(), ("le", "+Inf")));
         sheet.put(buckets.map(|buckets| buckets.sum_nanos as f64 / 1e9 * written.scale), || {
             named(&format!("{}_sum", written.name), &labels())
@@ -328,7 +329,7 @@ impl Source<'_> {
             ("response_flags", flag),
             ("connection_security_policy", ends.policy),
         ];
-        self.count(sheet, "istio_requests_total", &labels, buckets.map_or(0, |buckets| buckets.count));
+        self.count(sheet, "istio_requests_total", &labels, buckets.map_or(0, Buckets::count));
         self.histogram(sheet, &milliseconds("istio_request_duration_milliseconds"), &labels, buckets);
     }
 
@@ -363,7 +364,7 @@ impl Source<'_> {
             let buckets = Buckets::sum(answers.chain(own).filter_map(|answer| way.answered(answer)));
             let class = if code.starts_with('5') { "failure" } else { "success" };
             let labels = [&of[..], &[("classification", class), ("status_code", code)]].concat();
-            let count = buckets.as_ref().map_or(0, |buckets| buckets.count);
+            let count = buckets.as_ref().map_or(0, Buckets::count);
             self.count(sheet, "response_total", &labels, count);
             let written = Histogram { name: "response_latency_ms", les: &LINKERD_LES, scale: 1e3 };
             self.histogram(sheet, &written, &[&of[..], &[("status_code", code)]].concat(), buckets.as_ref());

@@ -6,6 +6,7 @@ use firedrill_core::ledger::{Ledger, ServiceBin, ServiceLedger, ServiceTotals, T
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
 
+use crate::buckets::{Bounds, Buckets};
 use crate::spec::{Feed, Phase, ServiceSpec};
 use crate::world::traffic::Traffic;
 use crate::world::{Inbox, World};
@@ -30,79 +31,6 @@ impl ServiceSpec {
 /// How an attempt ended, as its caller saw it.
 pub(crate) const OUTCOMES: [&str; 5] = ["success", "error", "timeout", "rejected", "reset"];
 
-/// Upper bounds of the default buckets of client libraries, nanoseconds: 5 ms to 10 s.
-const DEFAULT_BOUNDS: [u64; 11] = [
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_500_000_000,
-    5_000_000_000,
-    10_000_000_000,
-];
-
-/// The default buckets' bounds.
-pub(crate) fn default_bounds() -> Arc<[u64]> {
-    Arc::from(DEFAULT_BOUNDS)
-}
-
-/// A histogram with stated buckets, as services expose it.
-#[derive(Clone, Debug)]
-pub(crate) struct Buckets {
-    /// Upper bounds, nanoseconds, ascending, without infinity.
-    bounds: Arc<[u64]>,
-    /// How many fell into each bucket and no lower one; the last is infinity's.
-    counts: Vec<u64>,
-    pub(crate) sum_nanos: u128,
-    pub(crate) count: u64,
-}
-
-impl Buckets {
-    pub(crate) fn new(bounds: &Arc<[u64]>) -> Self {
-        Self { bounds: Arc::clone(bounds), counts: vec![0; bounds.len() + 1], sum_nanos: 0, count: 0 }
-    }
-
-    #[inline]
-    pub(crate) fn record(&mut self, took: Span) {
-        let nanos = took.as_nanos();
-        let bucket = self.bounds.partition_point(|bound| *bound < nanos);
-        self.counts[bucket] += 1;
-        self.sum_nanos += u128::from(nanos);
-        self.count += 1;
-    }
-
-    /// How many were at most each bound, infinity last.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
-        self.counts.iter().scan(0, |sum, count| {
-            *sum += count;
-            Some(*sum)
-        })
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
-        self.sum_nanos += other.sum_nanos;
-        self.count += other.count;
-    }
-
-    fn reset(&mut self) {
-        self.counts.fill(0);
-        self.sum_nanos = 0;
-        self.count = 0;
-    }
-
-    /// The sum of several of the same bounds.
-    pub(crate) fn sum<'a>(mut all: impl Iterator<Item = &'a Self>) -> Option<Self> {
-        let mut sum = all.next()?.clone();
-        all.for_each(|other| sum.add(other));
-        Some(sum)
-    }
-}
-
 /// What one process has counted, for telemetry alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
@@ -124,11 +52,11 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new(spec: &ServiceSpec, edges: usize) -> Self {
-        let bounds = default_bounds();
+        let bounds = Bounds::default_ones();
         let own = spec.metrics.iter().filter_map(|metric| match &metric.feed {
             Feed::Latency { buckets, scale, .. } => {
-                let bounds: Arc<[u64]> = buckets.iter().map(|bound| Span::from_seconds_f64(bound / scale).as_nanos()).collect();
-                Some(vec![Buckets::new(&bounds); spec.programs() * CODES.len()])
+                let bounds: Bounds = buckets.iter().map(|bound| Span::from_seconds_f64(bound / scale).as_nanos()).collect();
+                Some(vec![Buckets::new(&Arc::new(bounds)); spec.programs() * CODES.len()])
             }
             _ => None,
         });

@@ -5,12 +5,14 @@ use firedrill_core::random::{Seed, hash64, mix64};
 use firedrill_core::time::{Span, Time};
 
 use crate::arrivals::Arrivals;
+use crate::buckets::{Bounds, Buckets};
 use crate::caller::Caller;
 use crate::slab::NONE;
 use crate::spec::{ClientSpec, Population, WorldSpec};
-use crate::world::accounts::{Buckets, OUTCOMES, default_bounds};
+use crate::world::accounts::OUTCOMES;
 use crate::world::ahead::Ahead;
 use crate::world::calls::{Call, Failure, Origin};
+use crate::world::service::Round;
 use crate::world::{Due, World};
 
 /// How long beyond its horizon a run can go on at most, for the sake of whoever is still at work.
@@ -23,7 +25,7 @@ pub(crate) struct Client {
     pub(super) key: u64,
     pub(crate) edge: u32,
     /// Its turn among the replicas it calls.
-    pub(crate) turn: u32,
+    pub(crate) round: Round,
     /// What it keeps in mind of the service, if anything.
     pub(super) caller: Option<Box<Caller>>,
     arrivals: Arrivals,
@@ -57,7 +59,7 @@ impl Client {
         Self {
             key,
             edge,
-            turn: key as u32,
+            round: Round::new(key),
             caller: None,
             ahead: None,
             arrivals: Arrivals::new(spec, world, seed, key),
@@ -67,7 +69,7 @@ impl Client {
             keeps_requests: true,
             counts: [0; 5],
             seen: [0; 5],
-            latency: vec![Buckets::new(&default_bounds()); OUTCOMES.len()],
+            latency: vec![Buckets::new(&Bounds::default_ones()); OUTCOMES.len()],
         }
     }
 

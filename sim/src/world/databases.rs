@@ -225,8 +225,8 @@ impl World {
                 Some(if load(second) < load(first) { second } else { first })
             }
             (_, Balance::RoundRobin) if call != NONE => {
-                let turn = self.take_turn(call) as usize;
-                Some(nth(self, turn % count))
+                let place = self.take_turn(call, count as u32) as usize;
+                Some(nth(self, place))
             }
             _ => Some(nth(self, below(luck, count as u64) as usize)),
         }

@@ -24,6 +24,7 @@ use crate::world::disks::Disk;
 use crate::world::door::Door;
 use crate::world::fail_fast::Proxy;
 use crate::world::probes::Probes;
+use crate::world::service::Round;
 use crate::world::work::Stalled;
 use crate::world::{Due, World};
 
@@ -70,7 +71,7 @@ pub(crate) struct Replica {
     /// Requests that it has answered, for its autoscaler.
     pub(super) served: u64,
     /// Its turn among the replicas that it calls, by its service's edges.
-    pub(super) turns: Vec<u32>,
+    pub(super) rounds: Vec<Round>,
     /// What its process keeps in mind of the services that it calls, by its service's edges.
     pub(crate) callers: Vec<Option<Box<Caller>>>,
     pub(crate) cpu: Cpu,
@@ -293,7 +294,7 @@ impl Replica {
             cpu_time: CpuTime::of(spec),
             cpu_timer: None,
             // Callers begin their rounds at different replicas.
-            turns: vec![key as u32; edges],
+            rounds: vec![Round::new(key); edges],
             callers: Vec::new(),
             slowness: 1.0,
             warm_up: spec.warm_up,

@@ -55,7 +55,7 @@ use crate::queue::{EventQueue, Handle};
 use crate::slab::Slab;
 use crate::spec::WorldSpec;
 
-pub(crate) use accounts::{Buckets, CODES, OUTCOMES, UNAVAILABLE};
+pub(crate) use accounts::{CODES, OUTCOMES, UNAVAILABLE};
 pub(crate) use autoscaling::Scaling;
 pub(crate) use balancing::{View, Views};
 pub(crate) use calls::Edge;

@@ -267,6 +267,35 @@ impl Service {
     }
 }
 
+/// Where a caller is in its round over replicas: its next turn, modulo as many as there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    turn: u32,
+    /// `turn` modulo `count`, so that no turn needs a division.
+    place: u32,
+    count: u32,
+}
+
+impl Round {
+    /// It begins at the place that a key says.
+    pub(super) const fn new(key: u64) -> Self {
+        Self { turn: key as u32, place: 0, count: 0 }
+    }
+
+    /// The place of whose turn it is among `count`, at least one.
+    #[inline(always)]
+    fn take(&mut self, count: u32) -> u32 {
+        // After the last turn comes turn 0, whatever the place was.
+        if self.count != count || self.turn == 0 {
+            (self.place, self.count) = (self.turn % count, count);
+        }
+        let taken = self.place;
+        self.turn = self.turn.wrapping_add(1);
+        self.place = if taken + 1 == count { 0 } else { taken + 1 };
+        taken
+    }
+}
+
 impl Replica {
     /// How busy it is: attempts queued and in service.
     pub(super) fn load(&self) -> usize {
@@ -298,8 +327,8 @@ impl World {
         match balance {
             // An attempt whose caller has given up on the way has no turn to take.
             Balance::RoundRobin if call != NONE => {
-                let turn = self.take_turn(call);
-                at(self, (turn % count as u32) as usize)
+                let place = self.take_turn(call, count as u32);
+                at(self, place as usize)
             }
             Balance::RoundRobin | Balance::Random => at(self, below(luck, count as u64) as usize),
             Balance::PowerOfTwo => {
@@ -333,20 +362,33 @@ impl World {
         *ready.iter().find(reaches).or(last).expect("somebody has a share")
     }
 
-    /// The next number of the caller's round.
+    /// The place of whose turn it is among `count` in the caller's round.
     #[inline(always)]
-    pub(super) fn take_turn(&mut self, call: u32) -> u32 {
+    pub(super) fn take_turn(&mut self, call: u32, count: u32) -> u32 {
         let &Call { origin, edge, .. } = self.first_of(call);
-        let turn = match origin {
-            Origin::Client { client, .. } => &mut self.clients[client as usize].turn,
+        let round = match origin {
+            Origin::Client { client, .. } => &mut self.clients[client as usize].round,
             Origin::Attempt(parent) => {
                 let replica = self.attempts[parent].replica;
-                &mut self.replicas[replica as usize].turns[self.edges[edge as usize].local as usize]
+                &mut self.replicas[replica as usize].rounds[self.edges[edge as usize].local as usize]
             }
             _ => unreachable!("a first call has no first, and a probe or a message asks a replica, and not a service"),
         };
-        let taken = *turn;
-        *turn = turn.wrapping_add(1);
-        taken
+        round.take(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_goes_by_its_turn_modulo_as_many_as_there_are() {
+        let mut round = Round::new(u64::from(u32::MAX) - 20);
+        let mut turn = u32::MAX - 20;
+        for count in [3, 3, 3, 7, 1, 4, 5, 5, 5, 5, 5, 3, 3, 3, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 2, 9, 9, 9, 6, 6, 6] {
+            assert_eq!(round.take(count), turn % count, "turn {turn} among {count}");
+            turn = turn.wrapping_add(1);
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
 
+use crate::buckets::{Bounds, Buckets};
 use crate::slab::NONE;
 use crate::spec::{Cause, Profile, ServiceSpec, WorldSpec};
 use crate::world::balancing::Heard;
 use crate::world::calls::{Edge, Failure, Origin};
-use crate::world::{Buckets, World};
+use crate::world::World;
 
 /// What a caller can be answered, one after the other the status codes of [`crate::world::CODES`], and then what is no answer of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub(crate) struct Ways {
     callees: Vec<Vec<u32>>,
     /// By service: the services that call it; `None` are clients, all together, and those before it.
     callers: Vec<Vec<Option<Name>>>,
-    bounds: Arc<[u64]>,
+    bounds: Arc<Bounds>,
 }
 
 /// What one process has sent and received, by way.
@@ -135,7 +136,7 @@ impl Way {
 
     /// How many had one of these answers.
     pub(crate) fn count(&self, answers: impl Iterator<Item = usize>) -> u64 {
-        answers.filter_map(|answer| self.answered(answer)).map(|buckets| buckets.count).sum()
+        answers.filter_map(|answer| self.answered(answer)).map(Buckets::count).sum()
     }
 
     /// A way of which no more is known than its answers.
@@ -145,7 +146,7 @@ impl Way {
         way
     }
 
-    fn record(&mut self, answer: usize, took: Span, bounds: &Arc<[u64]>) {
+    fn record(&mut self, answer: usize, took: Span, bounds: &Arc<Bounds>) {
         self.answers[answer].get_or_insert_with(|| Box::new(Buckets::new(bounds))).record(took);
     }
 }
@@ -173,7 +174,7 @@ impl Ways {
             by_edge: vec![(NONE, NONE); edges.len()],
             callees: vec![Vec::new(); spec.services.len()],
             callers: vec![Vec::new(); spec.services.len()],
-            bounds: BOUNDS_MICROS.iter().map(|micros| micros * 1_000).collect(),
+            bounds: Arc::new(BOUNDS_MICROS.iter().map(|micros| micros * 1_000).collect()),
         };
         let real = || edges.iter().enumerate().filter(|(_, edge)| !edge.of_probe);
         for (_, edge) in real() {
@@ -215,7 +216,7 @@ impl Ways {
 
     /// The upper bounds of what is recorded, nanoseconds.
     pub(crate) fn bounds(&self) -> &[u64] {
-        &self.bounds
+        self.bounds.finite()
     }
 
     /// The books of a fresh process; `None` if nobody reads them.
