@@ -9,9 +9,9 @@ use firedrill_core::time::Span;
 use crate::buckets::{Bounds, Buckets};
 use crate::slab::NONE;
 use crate::spec::{Cause, Profile, ServiceSpec, WorldSpec};
+use crate::world::World;
 use crate::world::balancing::Heard;
 use crate::world::calls::{Edge, Failure, Origin};
-use crate::world::World;
 
 /// What a caller can be answered, one after the other the status codes of [`crate::world::CODES`], and then what is no answer of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
