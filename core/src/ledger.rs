@@ -68,6 +68,9 @@ pub struct ClientLedger {
     pub outcomes: Vec<u8>,
     /// `bin_starts[b]` is the ordinal of the first request that arrives in bin `b` or later.
     pub bin_starts: Vec<u64>,
+    /// How many people came in each bin, where one may make several requests; none in those that are not there. `None`: each request is somebody's only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came: Option<Vec<u64>>,
 }
 
 /// The true state of a service at the end of a bin.

@@ -231,7 +231,7 @@ impl Sample {
             outcomes.extend(std::iter::repeat_n(RequestOutcome::Failed as u8, bad));
             outcomes.extend(std::iter::repeat_n(RequestOutcome::Good as u8, self.rate_per_bin - bad));
         }
-        ClientLedger { client: Name::new("users"), objective: Span::from_seconds(1), users: self.users, outcomes, bin_starts }
+        ClientLedger { client: Name::new("users"), objective: Span::from_seconds(1), users: self.users, outcomes, bin_starts, came: None }
     }
 
     fn service(&self, (name, declared, calls, clients): &(&str, u32, &[&str], &[&str])) -> ServiceLedger {

@@ -22,10 +22,13 @@ const DEFAULT_NANOS: [u64; 11] = [
 /// One for all processes, so that it stays in the cache.
 static DEFAULT: LazyLock<Arc<Bounds>> = LazyLock::new(|| Arc::new(DEFAULT_NANOS.into_iter().collect()));
 
+/// Where more bounds than this have equally many bits, they are searched and not compared in turn.
+const MOST_IN_TURN: usize = 6;
+
 /// The upper bounds of a histogram's buckets, nanoseconds, ascending.
 ///
 /// Where a duration falls is found by its highest bit and as many comparisons as bounds have that bit at most, one of the default buckets: always as many,
-/// so that no branch has to be foreseen.
+/// so that no branch has to be foreseen. Where they are many, it is searched for.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     /// Infinity last.
@@ -51,6 +54,9 @@ impl Bounds {
     #[inline]
     fn place(&self, nanos: u64) -> usize {
         let mut place = usize::from(self.below[bits(nanos)]);
+        if self.most > MOST_IN_TURN {
+            return place + self.nanos[place..].partition_point(|bound| *bound < nanos);
+        }
         for _ in 0..self.most {
             place += usize::from(self.nanos[place] < nanos);
         }

@@ -110,6 +110,11 @@ impl Follower {
         oldest.map_or(Span::ZERO, |write| now.since(write.committed))
     }
 
+    /// It has everything: its primary has waited for it.
+    pub(crate) fn has_all(&mut self) {
+        self.pending.clear();
+    }
+
     /// The newest writes are no more: they were lost with the primary that alone had them.
     pub(crate) fn forget_newest(&mut self, count: u64) {
         let left = self.pending.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));

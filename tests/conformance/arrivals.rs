@@ -98,5 +98,31 @@ fn people_who_get_no_answer_ask_again_by_hand() {
     let case = case("arrivals")
         .with("rate: 10/s", "rate: 10/s, asks_again: { probability: 50%, after: { uniform: [2s, 10s] } }")
         .with("workers: unbounded", "workers: unbounded, error: 100%");
+    case.check("people who come, a second", 6, 10.0, |finished| {
+        finished.ledger.clients[0].came.as_ref().map_or(0, |came| came.iter().sum::<u64>()) as f64 / (4.0 * 3600.0)
+    });
     case.check("requests for each arrival", 6, 2.0, |finished| finished.ledger.clients[0].outcomes.len() as f64 / (10.0 * 4.0 * 3600.0));
+}
+
+#[test]
+fn a_user_who_asks_again_does_not_think_meanwhile() {
+    // Each of ten users waits a second for nothing, and asks again two seconds later, for ever: a request in three seconds.
+    let users = "closed: { users: 10, think: 10s }, asks_again: { probability: 100%, after: 2s }";
+    let case = case("arrivals").with("rate: 10/s, timeout: none", &format!("{users}, timeout: 1s")).with("[cpu: 1us]", "[sleep: 1h]");
+    let requests = case.play(1).ledger.clients[0].outcomes.len() as f64;
+    assert_eq!(requests, 10.0 * ((4.0 * 3600.0 - 10.0) / 3.0_f64).ceil());
+}
+
+#[test]
+fn a_session_is_one_person_however_often_it_asks() {
+    let sessions = "rate: 1/s, sessions: { requests: 5, think: 1s }, asks_again: { probability: 50%, after: 2s }";
+    let case = case("arrivals").with("rate: 10/s", sessions).with("workers: unbounded", "workers: unbounded, error: 50%");
+    case.check("people who come, a second", 6, 1.0, |finished| {
+        finished.ledger.clients[0].came.as_ref().map_or(0, |came| came.iter().sum::<u64>()) as f64 / (4.0 * 3600.0)
+    });
+    // A quarter of all requests is made again: what fails, by half.
+    case.check("requests for each person", 6, 5.0 / 0.75, |finished| {
+        let client = &finished.ledger.clients[0];
+        client.outcomes.len() as f64 / client.came.as_ref().map_or(0, |came| came.iter().sum::<u64>()) as f64
+    });
 }

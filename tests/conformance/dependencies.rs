@@ -77,6 +77,21 @@ fn a_failover_loses_what_the_standby_has_not_got() {
 }
 
 #[test]
+fn a_primary_that_stops_in_order_hands_on_all_that_it_has() {
+    let stopped = case("database")
+        .with(
+            "faults:\n  - primary_crash: { service: db }\n    at: 60s\n    lasting: 4m\n",
+            "faults:\n  - error_rate: { service: db, error: 1% }\n    at: 50s\noracle:\n  - { drain: { replica: db-0 }, at: 60s }\n",
+        )
+        .with("horizon: 6m", "horizon: 110s");
+    for seed in 0..5 {
+        let finished = stopped.play_cured(seed);
+        let states: Vec<String> = primaries(&finished).into_iter().map(|(_, (state, _))| state).collect();
+        assert_eq!((states.last().map(String::as_str), lost(&finished)), (Some("reached"), 0), "{states:?}");
+    }
+}
+
+#[test]
 fn every_write_that_was_made_is_kept_or_counted_as_lost() {
     // Nobody follows for the last twenty seconds, so those are exactly the writes that are lost.
     let lagging = case("database").with("faults:", "faults:\n  - replica_lag: { service: db, lag: 20s }\n    at: 30s\n    lasting: 5m");

@@ -45,6 +45,19 @@ fn one_failure_of_all_fails_and_one_of_a_quorum_does_not() {
 }
 
 #[test]
+fn a_budget_bounds_second_attempts_as_it_does_retries() {
+    // Nobody answers: every second attempt that is made fails, and no first one fills the budget again.
+    let hangs = "retries: { max: 1, budget: grpc }, timeout: 2s, hedge: { after: 50ms }";
+    let hangs = case("hedging").with("hedge: { after: 50ms }", hangs).with("[sleep: {", "[sleep: 1h, sleep: {");
+    let attempts = |finished: &Finished<_>| totals(finished, "back").sent as f64 / finished.ledger.clients[0].outcomes.len() as f64;
+    let bounded = attempts(&hangs.play(1));
+    assert!(bounded < 1.05, "{bounded} attempts a request");
+    // A share of the requests is what Finagle's lets through, beside ten a second that are always let through: all of them here.
+    let all = attempts(&hangs.with("budget: grpc", "budget: finagle").play(1));
+    assert!(all > 1.6, "{all} attempts a request");
+}
+
+#[test]
 fn hedging_makes_slow_answers_rare_for_a_tenth_more_load() {
     let slow = |finished: &Finished<_>| 1.0 - good_share(finished, 0, 1190);
     case("hedging").with("hedge: { after: 50ms }", "timeout: none").check("slow without it", 6, 0.1, slow);

@@ -156,10 +156,16 @@ fn client_bins(client: &ClientLedger, ended: Time, count: usize) -> Vec<Bin> {
     bins
 }
 
-/// With stated users, the share counts for all of them, even when few requests tell it; else each bad request is one
-/// user for a minute, because users are then the arrivals of a minute.
+/// With stated users, the share counts for all of them, even when few requests tell it; else users are the arrivals of a minute: each bad request is one user
+/// for a minute, or, where one makes several, the share counts for those who came.
 fn minutes_lost(client: &ClientLedger, bins: &[Bin], bin: usize, series: &UserSeries) -> f64 {
-    let Some(users) = client.users else { return bins[bin].bad as f64 };
+    let own = bins[bin];
+    let users = match (client.users, &client.came) {
+        (Some(users), _) => users,
+        (None, None) => return own.bad as f64,
+        (None, Some(_)) if own.judged == 0 => return 0.0,
+        (None, Some(came)) => return own.bad as f64 / own.judged as f64 * came.get(bin).copied().unwrap_or(0) as f64,
+    };
     let pool = pooled(bins, bin, series.least, series.reach);
     if pool.judged == 0 {
         return 0.0;
@@ -215,6 +221,18 @@ mod tests {
         // A quarter of 1,200 users for 10 s: 300 users times a sixth of a minute.
         let users = series(Sample::new(60).users(1200).bad(20, 30, 25));
         assert_eq!(users.user_minutes_lost(), 50.0);
+    }
+
+    #[test]
+    fn whoever_makes_several_requests_is_one_user() {
+        // 100 requests in a bin of 40 people, of whom a quarter get no answer.
+        let mut run = Sample::new(60).bad(20, 30, 25).build();
+        run.ledger.clients[0].came = Some(vec![40, 40, 40]);
+        let users = UserSeries::of(&run.ledger, &OutcomeSettings::default());
+        assert_eq!((users.minutes_lost(2), users.user_minutes_lost()), (10.0, 10.0));
+        // Nobody came in the bins that are not there.
+        run.ledger.clients[0].came = Some(vec![40, 40]);
+        assert_eq!(UserSeries::of(&run.ledger, &OutcomeSettings::default()).user_minutes_lost(), 0.0);
     }
 
     #[test]

@@ -252,6 +252,23 @@ impl World {
         true
     }
 
+    /// What the budget takes for a second attempt beside the first, which is under way; `None` if it allows none, and the first goes on alone.
+    pub(super) fn afford_hedge(&mut self, slot: u32) -> Option<u32> {
+        let now = self.now;
+        let owner = self.owner(slot);
+        let caller = self.caller(owner);
+        let paid = match &mut caller.budget {
+            Some(budget) => budget.withdraw(now, true, caller.active + 1, caller.retries),
+            None => Some(0),
+        };
+        if paid.is_none() {
+            caller.retry_overflow += 1;
+        } else {
+            caller.retries += 1;
+        }
+        paid
+    }
+
     /// An attempt is given up without a result.
     pub(super) fn release_caller(&mut self, slot: u32) {
         match self.calls[slot].admission {
@@ -273,12 +290,13 @@ impl World {
     #[inline]
     pub(super) fn leave_caller(&mut self, slot: u32) {
         let call = &self.calls[slot];
-        if call.admission == Admission::None && call.number == 0 {
+        let is_again = call.number > 0 || matches!(call.origin, Origin::Twin(_));
+        if call.admission == Admission::None && !is_again {
             return;
         }
         let owner = self.owner(slot);
         self.release_caller(slot);
-        if self.calls[slot].number > 0 {
+        if is_again {
             self.caller(owner).retries -= 1;
         }
     }

@@ -555,10 +555,11 @@ impl World {
 
     /// A call has been waited for long enough to be made twice.
     pub(super) fn hedge(&mut self, slot: u32) {
-        let call = &mut self.calls[slot];
-        call.hedge_timer = None;
+        self.calls[slot].hedge_timer = None;
+        let Some(paid) = self.afford_hedge(slot) else { return };
+        let call = &self.calls[slot];
         let mut twin = Call::new(Origin::Twin(slot), call.request, call.edge, self.now);
-        twin.parent = call.parent;
+        (twin.parent, twin.paid) = (call.parent, paid);
         twin.twin = slot;
         let twin = self.calls.insert(twin);
         self.calls[slot].twin = twin;

@@ -55,6 +55,7 @@ impl Client {
             users: spec.users,
             outcomes: Vec::new(),
             bin_starts: Vec::new(),
+            came: (spec.again.is_some() || matches!(spec.population, Population::Sessions { .. })).then(Vec::new),
         };
         Self {
             key,
@@ -119,6 +120,11 @@ impl World {
         let state = &mut self.clients[client as usize];
         let ordinal = state.arrived;
         state.arrived += 1;
+        if let Some(came) = &mut state.ledger.came {
+            let bin = bin_of(self.now);
+            came.resize(came.len().max(bin + 1), 0);
+            came[bin] += 1;
+        }
         let request = mix64(state.key, ordinal);
         let mut ahead = NONE;
         if let Some(looked_up) = &state.ahead {
@@ -138,7 +144,7 @@ impl World {
         let now = self.now;
         let state = &mut self.clients[client as usize];
         let ordinal = state.counts[RequestOutcome::Open as usize];
-        let bin = (now.as_nanos() / BIN.as_nanos()) as usize;
+        let bin = bin_of(now);
         while state.ledger.bin_starts.len() <= bin {
             state.ledger.bin_starts.push(ordinal);
         }
@@ -176,11 +182,17 @@ impl World {
         if self.spans.is_some() {
             self.tell_request(slot, result);
         }
-        if result.is_err() && asks_again {
-            self.may_ask_again(client, request);
+        if result.is_err() && asks_again && self.ask_again(client, request, visit) {
+            return;
         }
         if visit != NONE {
             self.visited(visit);
         }
     }
+}
+
+/// The bin of an instant.
+#[inline]
+const fn bin_of(at: Time) -> usize {
+    (at.as_nanos() / BIN.as_nanos()) as usize
 }

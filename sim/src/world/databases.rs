@@ -1,7 +1,7 @@
 //! Databases: who takes writes and who reads, the connections of callers, what standbys have not got yet, and failovers (docs/MODEL.md 1.7).
 
 use firedrill_core::action::Target;
-use firedrill_core::journal::Event;
+use firedrill_core::journal::{Event, ReplicaState};
 use firedrill_core::name::Name;
 use firedrill_core::random::{Purpose, Seed, Stream, below, hash64};
 use firedrill_core::time::{Span, Time};
@@ -384,6 +384,15 @@ impl World {
         self.refresh_followers(service);
     }
 
+    /// A replica of a database stops in order: a primary waits until its standbys have all that it has.
+    pub(super) fn stops_in_order(&mut self, index: u32) {
+        let service = self.replicas[index as usize].service;
+        let Some(database) = &mut self.services[service as usize].database else { return };
+        if database.primary == index {
+            database.members.iter_mut().filter(|member| member.is_up).for_each(|member| member.follower.has_all());
+        }
+    }
+
     /// A replica of a database is gone for good.
     pub(super) fn member_gone(&mut self, index: u32) {
         let service = self.replicas[index as usize].service;
@@ -436,6 +445,9 @@ impl World {
         if self.database(service).failover.lost(now, detect) {
             self.database(service).reachable = true;
             let figures = match detect {
+                _ if self.replicas[primary as usize].state == ReplicaState::Draining => {
+                    "it stops, and another follows once it has".to_owned()
+                }
                 None => "nobody watches it".to_owned(),
                 Some(detect) => format!("it is given up after {detect}"),
             };

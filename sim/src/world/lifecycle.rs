@@ -817,6 +817,9 @@ impl World {
         let (grace, pre_stop) = (life.grace, life.pre_stop);
         let takes_requests = matches!(replica.state, ReplicaState::Ready | ReplicaState::Unready);
         if !takes_requests || (pre_stop == Span::ZERO && replica.is_idle()) {
+            if takes_requests {
+                self.stops_in_order(index);
+            }
             self.end_process(index, ReplicaState::Draining);
             self.gone(index, reason);
             return;
@@ -860,6 +863,12 @@ impl World {
             format!("its grace of {grace} was over, and the {LEAST_NOTICE} that it has after its `pre_stop`")
         };
         self.gone(index, &reason);
+    }
+
+    /// A replica has ended all that it had, and goes.
+    pub(super) fn stopped(&mut self, index: u32, reason: &str) {
+        self.stops_in_order(index);
+        self.gone(index, reason);
     }
 
     /// A replica is gone for good.

@@ -82,17 +82,21 @@ impl World {
         }
     }
 
-    /// Someone did not get an answer, and may ask again by hand.
+    /// Someone did not get an answer, or an error, and may ask again by hand. Whoever makes several requests then does so instead of thinking, and has as many
+    /// left as before: the result is whether the person of the visit does.
     #[cold]
-    pub(super) fn may_ask_again(&mut self, client: u32, request: u64) {
-        let Some(again) = &self.spec.clients[client as usize].again else { return };
+    pub(super) fn ask_again(&mut self, client: u32, request: u64, visit: u32) -> bool {
+        let spec = &self.spec.clients[client as usize];
+        let Some(again) = &spec.again else { return false };
+        let goes_on = visit != NONE && matches!(spec.population, Population::Closed { .. } | Population::Sessions { .. });
         let block = self.session_luck(client).block(mix64(request, AGAIN));
         if block.unit(0) >= again.probability.get() {
-            return;
+            return false;
         }
         let pause = Span::from_seconds_f64(again.after.sample(block.draw(1)));
-        let slot = self.visits.insert(Visit { client, key: mix64(request, AGAIN), made: 0, left: 1 });
+        let slot = if goes_on { visit } else { self.visits.insert(Visit { client, key: mix64(request, AGAIN), made: 0, left: 1 }) };
         self.schedule_after(pause, Due::Visit(slot));
+        goes_on
     }
 }
 

@@ -280,7 +280,7 @@ impl World {
         }
         let replica = &self.replicas[index as usize];
         if replica.state == ReplicaState::Draining && replica.leaving && replica.is_idle() {
-            self.gone(index, "drained");
+            self.stopped(index, "drained");
         }
     }
 
