@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use firedrill_core::name::Name;
+use firedrill_core::yaml::quoted;
 use firedrill_policies::rules::RuleSet;
 use firedrill_sim::spec::{Feed, LabelSource, MetricSpec};
 use firedrill_telemetry::example;
@@ -351,15 +352,6 @@ fn source_yaml(source: &LabelSource) -> String {
         LabelSource::Outcome => "$outcome".to_owned(),
         LabelSource::ByOutcome { .. } | LabelSource::ErrorCode => unreachable!("a draft says what a file can say"),
     }
-}
-
-/// A text as YAML reads it back, quoted where it would be taken for something else.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
-    let is_taken = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_lowercase().as_str());
-    if is_word && !is_taken { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
 #[cfg(test)]

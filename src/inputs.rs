@@ -64,17 +64,23 @@ pub fn is_of_ledger(path: &Path) -> bool {
             let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
             words.lines().all(|line| text.lines().any(|own| own.trim_end() == line))
         };
-        (is_named && !is_of_something_else(folder)) || (says(".gitattributes", GIT_ATTRIBUTES) && says(".gitignore", GIT_IGNORE))
+        let is_told = says(".gitattributes", GIT_ATTRIBUTES) && says(".gitignore", GIT_IGNORE);
+        (is_named || is_told) && !is_of_something_else(folder)
     };
     real.is_some_and(|real| real.ancestors().any(is_ledger))
 }
 
-/// Whether a folder holds a project of its own, or files of which none is a chain: a service may be called like the folder of a ledger, too.
+/// Whether a folder holds a project of its own, or no chain and what a ledger has not, as a repository does: a service may be called like the folder of a
+/// ledger, and a repository may say to git in one place what it says of its ledger.
 fn is_of_something_else(folder: &Path) -> bool {
-    let is_file = |path: &PathBuf| path.is_file();
-    let files: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_file).collect();
-    let is_chain = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
-    folder.join(PROJECT).is_file() || (!files.is_empty() && !files.iter().any(is_chain))
+    let all: Vec<PathBuf> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let ends = |path: &PathBuf, known: &[&str]| path.is_file() && path.extension().is_some_and(|end| known.iter().any(|own| end == *own));
+    let is_git = |path: &PathBuf| path.file_name().is_some_and(|name| name == ".gitattributes" || name == ".gitignore");
+    let is_strange = |path: &PathBuf| {
+        let is_repository = path.file_name().is_some_and(|name| name == ".git");
+        is_repository || (path.is_file() && !is_git(path) && !ends(path, &["head", "torn", "state"]))
+    };
+    folder.join(PROJECT).is_file() || (!all.iter().any(|path| ends(path, &["jsonl"])) && all.iter().any(is_strange))
 }
 
 /// That a path which something is to be written to lies in no ledger. `option` is what the command line calls it.
@@ -136,6 +142,11 @@ mod tests {
         assert!(outside_of_ledgers("--out x", &at("kept/new")).is_err());
         fs::write(at("kept/.gitignore"), format!("*.bak\n{GIT_IGNORE}").replace('\n', "\r\n")).unwrap();
         assert!(outside_of_ledgers("--out x", &at("kept/new")).is_err(), "whatever else it says, and with whatever line ends");
+        // A repository that says so of all that is in it is no ledger, and neither is what lies there.
+        fs::create_dir(at("kept/.git")).unwrap();
+        assert!(outside_of_ledgers("--out x", &at("kept/new")).is_ok());
+        fs::write(at("kept/p.jsonl"), "").unwrap();
+        assert!(outside_of_ledgers("--out x", &at("kept/new")).is_err(), "here is a chain, in a repository of its own");
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(at("ledger"), at("elsewhere")).unwrap();

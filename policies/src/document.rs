@@ -668,6 +668,7 @@ fn positive_span(reader: &mut Reader, node: &Node, what: &str) -> Option<Span> {
 mod tests {
     use super::*;
     use crate::correlation::Sharing;
+    use crate::guard::Guard;
     use crate::guard::caps::Most;
 
     const WHOLE: &str = "
@@ -735,7 +736,7 @@ guard:
         let policy = read_policy("p.yaml", WHOLE).unwrap();
         let places = &policy.places;
         let shown = |place: &Place| format!("{}: {}", place.line(), &place.file().text[place.range()]);
-        let parts = [&places.name, &places.alerts[0], &places.matchers[1], &places.target, &places.steps, places.guard("caps")];
+        let parts = [&places.name, &places.alerts[0], &places.matchers[1], &places.target, &places.steps, places.guard(Guard::Caps)];
         assert_eq!(
             parts.map(shown),
             ["3: rollback-on-regression", "7: HighErrorRateAfterDeploy", "8: '=~ a|b'", "9: $service", "13: steps", "22: caps"]
@@ -744,7 +745,7 @@ guard:
         let verify = policy.steps[0].verify.as_ref().unwrap();
         assert_eq!(shown(&verify.place), "15: 'error_rate:ratio1m{service=$service} < 0.01'");
         let uncapped = read_policy("p.yaml", WHOLE.split("  caps:").next().unwrap()).unwrap();
-        assert_eq!(shown(uncapped.places.guard("caps")), "19: guard");
+        assert_eq!(shown(uncapped.places.guard(Guard::Caps)), "19: guard");
     }
 
     #[test]

@@ -29,6 +29,9 @@ const NAMED: &str = r#"(?i)([a-z0-9_.-]*(?:password|passwd|pwd|secret|token|api[
 /// The end of a key whose value is all that follows, up to a quote.
 const HEADERS: &str = r#"(?i)([a-z0-9_.-]*(?:authorization|cookie)s?\\*["']?\s*[=:]\s*\\*["']?)[^"'\\]+"#;
 
+/// A letter of a bare value; what may stand between a key and its value is none at the beginning.
+const BARE: &str = r#"[^\s"',;}\])\[\\~>]"#;
+
 /// What looks like a credential, and what it is replaced by. Of pairs the key is kept, so that people see what was there.
 static PATTERNS: LazyLock<[(Regex, &str); 10]> = LazyLock::new(|| {
     let read = |pattern: &str, instead| (Regex::new(pattern).expect("a pattern of our own reads"), instead);
@@ -43,7 +46,8 @@ static PATTERNS: LazyLock<[(Regex, &str); 10]> = LazyLock::new(|| {
         // A secret by its name: in quotes within a text, in quotes, bare.
         read(&format!(r#"{NAMED}\\+")(?:[^"\\]|\\[^"\\]|\\{{2,}}"?)*"#), "${1}[redacted]"),
         read(&format!(r#"{NAMED})(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#), "${1}\"[redacted]\""),
-        read(&format!(r#"{NAMED})[^\s"',;}}\])\[\\~>][^\s"',;}}\])\[\\]*"#), "${1}[redacted]"),
+        // A bare one goes on beyond a backslash, unless that is before a quote, and then it is the end of a text within a text.
+        read(&format!(r#"{NAMED})[~>]*(?:{BARE}|\\+[^\s"'\\])(?:{BARE}|[~>]|\\+[^\s"'\\])*"#), "${1}[redacted]"),
         // Tokens that can be told by their looks: JSON web tokens, and those of GitHub, GitLab, Slack, Stripe, AWS and Google.
         read(
             r"\b(eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,2}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{8,}|[rs]k_(?:live|test)_\w{8,}|A[KS]IA[A-Z0-9]{16}|AIza[\w-]{30,})",
@@ -163,6 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_value_is_replaced_as_a_whole_whatever_it_is_made_of() {
+        check("db_password: ~s3cret9", "db_password: [redacted]");
+        check(r"password=\x41bc", "password=[redacted]");
+        check("password=~~abc", "password=~[redacted]");
+        check(r"PGPASSWORD=pa\$s99", "PGPASSWORD=[redacted]");
+        check(r"password=hun\ter2 x", "password=[redacted] x");
+        check("token=a~b>c user=ann", "token=[redacted] user=ann");
+        check(r#"\"run --password=hunter2\" in pod"#, r#"\"run --password=[redacted]\" in pod"#);
+    }
+
+    #[test]
     fn figures_names_and_traces_are_left_as_they_are() {
         for text in [
             r#"{pod="api-7d9f8b6c5d-x2v4q"} 0.31 < 0.01"#,
@@ -192,7 +207,7 @@ mod tests {
     proptest! {
         #[test]
         fn bounds_hold_and_applying_them_again_changes_nothing(
-            lines in prop::collection::vec("(password=|token: |Bearer |é|[a-z@.:/=\"{}, -]{0,40}|[A-Z0-9]{0,30}){0,40}", 0..30), note in "[ -~]{0,60}"
+            lines in prop::collection::vec("(password=|token: |Bearer |é|[a-z@.:/=\"{}, -]{0,40}|[~>$\\\\ a-z\"']{0,8}|[A-Z0-9]{0,30}){0,40}", 0..30), note in "[ -~]{0,60}"
         ) {
             let once = bounded(vec![Evidence { kind: Name::new("metrics"), lines, note }]);
             prop_assert!(once[0].lines.len() <= MOST_LINES && once[0].lines.iter().all(|line| line.len() <= MOST_BYTES));

@@ -545,6 +545,14 @@ pub struct Proposal {
     pub owner: Target,
 }
 
+impl Proposal {
+    /// What is proposed, and to what.
+    #[must_use]
+    pub const fn what(&self) -> (&Action, &Target) {
+        (&self.action, &self.target)
+    }
+}
+
 /// What a guard says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -956,21 +964,17 @@ pub(crate) fn is_of_another(pod: &str, service: &Name, label: Option<&str>, inve
     continues || inventory.services.contains_key(label)
 }
 
-/// Whether what is seen of a pod is of a replica of a declared service whose name its own begins with: its label `service` says so, or it says of no other
-/// one and the pod is named as Kubernetes names those of a workload of that name, by a number, by five characters, or by a hash and five characters.
-fn is_seen_of(pod: &str, service: &Name, label: Option<&str>, inventory: &Inventory) -> bool {
-    if label == Some(service.as_str()) {
-        return true;
-    }
+/// Whether a pod is named as Kubernetes names those of a workload that is called like the service: by a number, by five characters, or by a hash and five
+/// characters. Words in between may be the rest of the name of another workload, of which nobody tells here.
+fn is_named_of(pod: &str, service: &Name) -> bool {
     // Names that Kubernetes makes have no vowels, and no digits that look like some.
     let is_made = |part: &str| !part.is_empty() && part.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let rest = pod.strip_prefix(service.as_str()).and_then(|rest| rest.strip_prefix('-'));
-    let is_named = rest.is_some_and(|rest| match rest.split_once('-') {
+    rest.is_some_and(|rest| match rest.split_once('-') {
         None => is_number(rest) || rest.len() == 5 && is_made(rest),
         Some((hash, end)) => hash.len() <= 10 && is_made(hash) && end.len() == 5 && is_made(end),
-    });
-    is_named && !is_of_another(pod, service, label, inventory)
+    })
 }
 
 /// What a target belongs to: the service of a replica, otherwise the target itself.

@@ -23,7 +23,7 @@ use crate::alertmanager::{Config, no_receiver_to_listen_at, no_receivers};
 use crate::correlation::Sharing;
 use crate::guard::caps::{self, CapOf, Part};
 use crate::guard::dedup::Remediations;
-use crate::guard::{Proposal, owner_of};
+use crate::guard::{Guard, Proposal, owner_of};
 use crate::policy::{NameSource, Policy, TargetKind, TargetSource};
 use crate::problem;
 use crate::rules::lint::comments;
@@ -137,14 +137,14 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     let never: Vec<_> = inventory.services.keys().filter_map(|service| never_acts(policy, service, inventory)).collect();
     if let Some((_, action, figures)) = never.first().filter(|_| !is_undeclared) {
         let services: Vec<&str> = never.iter().map(|(service, _, _)| service.as_str()).collect();
-        found.push(problem::can_never_act(policy.places.guard("caps"), &policy.name, &services, (action, figures)));
+        found.push(problem::can_never_act(policy.places.guard(Guard::Caps), &policy.name, &services, (action, figures)));
     }
     let grave: Vec<(&Name, Taken)> =
         inventory.services.keys().filter_map(|service| Some((service, takes_gravely(policy, service, inventory)?))).collect();
     let all: Vec<&str> = grave.iter().filter(|(_, taken)| taken.is_all()).map(|(service, _)| service.as_str()).collect();
     if !all.is_empty() {
         let has_cap = policy.guards.caps.iter().any(|cap| cap.of != CapOf::Targets);
-        found.push(problem::can_act_on_all(policy.places.guard("caps"), &policy.name, (&all, has_cap)));
+        found.push(problem::can_act_on_all(policy.places.guard(Guard::Caps), &policy.name, (&all, has_cap)));
     } else {
         found.extend(bounds::beyond(policy, inventory));
     }
@@ -152,7 +152,7 @@ pub fn lints(written: &Written<'_>, policy: &Policy, ground: Ground<'_>) -> Vec<
     found.extend(guards::too_many_services(policy, inventory));
     let fewer: Vec<String> = grave.iter().filter(|(_, taken)| !taken.is_all()).map(|(service, taken)| taken.of(service)).collect();
     if !fewer.is_empty() {
-        found.push(problem::can_scale_down(policy.places.guard("caps"), &policy.name, &fewer));
+        found.push(problem::can_scale_down(policy.places.guard(Guard::Caps), &policy.name, &fewer));
     }
     found.extend(scales_what_is_scaled(policy, ground));
     found.extend(habits::habits(policy));

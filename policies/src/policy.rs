@@ -19,7 +19,7 @@ use crate::guard::confidence::{Calibration, Confidence};
 use crate::guard::freeze::Freeze;
 use crate::guard::stage::Stage;
 pub use crate::guard::stage::has_inverse;
-use crate::guard::{Fact, GuardSettings};
+use crate::guard::{Fact, Guard, GuardSettings};
 
 /// What is done about an alert.
 #[derive(Clone, Debug)]
@@ -86,8 +86,8 @@ pub struct Places {
 impl Places {
     /// Where a guard stands; of one that is not asked for where it would.
     #[must_use]
-    pub fn guard(&self, word: &str) -> &Place {
-        self.guards.get(word).unwrap_or(&self.guard)
+    pub fn guard(&self, guard: Guard) -> &Place {
+        self.guards.get(guard.word()).unwrap_or(&self.guard)
     }
 }
 

@@ -1,5 +1,7 @@
 //! A judgement in Markdown, for a comment on a change: at most [`MOST_LINES`] lines, the weightiest first.
 
+use firedrill_core::name::Name;
+
 use crate::scrutiny::{Scrutiny, some_of};
 use crate::statistics::Summary;
 use crate::table::why;
@@ -176,12 +178,13 @@ fn gravest(class: &ClassVerdict, cases: &[Case]) -> Finding {
     if class.verdict == Verdict::NotExercised {
         return bare;
     }
-    let thresholds = class.told_thresholds().into_iter().map(|(_, found)| of_threshold(class, found, cases));
+    let thresholds = class.told_thresholds().into_iter().map(|(place, found)| of_threshold(class, (place, found), cases));
     let costs = class.costs.iter().map(|found| of_cost(class, found));
     thresholds.chain(costs).fold(bare, |one, other| if other.weight > one.weight { other } else { one })
 }
 
-fn of_threshold(class: &ClassVerdict, found: &ThresholdVerdict, cases: &[Case]) -> Finding {
+/// What is found of a class, or of one of its scenarios.
+fn of_threshold(class: &ClassVerdict, (place, found): (&Name, &ThresholdVerdict), cases: &[Case]) -> Finding {
     let used = match found.figure {
         // Of what broke the gravest is told, as everywhere.
         _ if found.verdict == Verdict::Broken => found.gravity(),
@@ -189,21 +192,24 @@ fn of_threshold(class: &ClassVerdict, found: &ThresholdVerdict, cases: &[Case]) 
         Some(figure) => figure,
         None => 0.0,
     };
-    let interval = interval(class, found.measure, cases).filter(|own| own.n > 1 && own.mean_low < own.mean_high);
+    let is_of_all = *place == class.class;
+    let interval = interval((class, place), found.measure, cases).filter(|own| own.n > 1 && own.mean_low < own.mean_high);
     let interval = interval.map_or_else(String::new, |own| {
         let show = |value| found.unit.show(value);
         format!(", mean {} (95 % interval {} to {})", show(own.mean), show(own.mean_low), show(own.mean_high))
     });
+    let whose = if is_of_all { String::new() } else { format!("{place}: ") };
     Finding {
         class: class.class.to_string(),
         weight: (found.verdict, true, used),
-        what: format!("{}: found {}{interval}", found.threshold, found.figures()),
+        what: format!("{whose}{}: found {}{interval}", found.threshold, found.figures()),
         command: found.worst.as_ref().map(|run| run.command.clone()),
     }
 }
 
-fn interval(class: &ClassVerdict, measure: Measure, cases: &[Case]) -> Option<Summary> {
-    let own: Vec<Case> = cases.iter().filter(|case| case.class == class.class).cloned().collect();
+fn interval((class, place): (&ClassVerdict, &Name), measure: Measure, cases: &[Case]) -> Option<Summary> {
+    let is_own = |case: &&Case| case.class == class.class && (*place == class.class || case.outcome.scenario == *place);
+    let own: Vec<Case> = cases.iter().filter(is_own).cloned().collect();
     summarise(&own, &[measure], 0).into_iter().next()?.get(measure).cloned()
 }
 
@@ -306,8 +312,9 @@ fn cut(line: &str, widest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Outcome;
     use crate::sample;
-    use crate::verdict::{JudgeChange, JudgePart, JudgeSettings, judge};
+    use crate::verdict::{JudgeChange, JudgePart, JudgeSettings, Threshold, judge};
 
     #[test]
     fn a_comment_says_what_broke_and_how_to_see_it() {
@@ -327,6 +334,25 @@ mod tests {
             report: "firedrill-out/gate.html",
         };
         insta::assert_snapshot!(comment(&told));
+    }
+
+    #[test]
+    fn what_a_scenario_breaks_alone_is_told_of_the_scenario() {
+        let [calm, .., harmful] = &sample::cases()[..] else { unreachable!("there are several") };
+        let runs = |name: &str, case: &Case, seeds: std::ops::Range<u64>| -> Vec<Case> {
+            let outcome = |seed| Outcome { scenario: Name::new(name), seed, ..case.outcome.clone() };
+            seeds.map(|seed| Case { class: Name::new("mixed"), outcome: outcome(seed) }).collect()
+        };
+        let cases = [runs("well", calm, 0..40), runs("ill", harmful, 0..10)].concat();
+        let thresholds = vec![Threshold::parse("harm", "p50 < 1 user-minute").unwrap()];
+        let judgement = judge(&cases, None, &[], &JudgeSettings { thresholds, tail: None, ..sample::judge_settings() });
+        let scrutiny = Scrutiny::of(&[], &cases, &[]);
+        let told = Comment { judgement: &judgement, cases: &cases, scrutiny: &scrutiny, grounds: &[], notes: &[], report: "gate.html" };
+        let text = comment(&told);
+        let line = text.lines().find(|line| line.starts_with("**Worst class:**")).unwrap();
+        assert!(line.starts_with("**Worst class:** ❌ `mixed`: ill: harm median < 1 user-min: found "), "{line}");
+        // All runs of the scenario are alike, and those of the class are not.
+        assert!(line.contains("(n = 10)") && !line.contains("interval"), "{line}");
     }
 
     #[test]

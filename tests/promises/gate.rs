@@ -305,6 +305,22 @@ fn a_narrowed_gate_does_not_ask_every_policy_to_act() {
 }
 
 #[test]
+fn a_narrowed_gate_knows_the_rules_of_the_scenarios_that_it_leaves_out() {
+    let folder = project();
+    let deaf = fs::read_to_string(folder.path().join("candidates/deaf.yaml")).unwrap();
+    fs::write(folder.path().join("policies/deaf.yaml"), deaf).unwrap();
+    firedrill(folder.path(), &words("gate --scenarios bad-release --out out")).exits(2).says("error[FD0330]");
+    let rule = "{ alert: ManySlowAnswers, expr: 'up == 0' }";
+    fs::create_dir(folder.path().join("besides")).unwrap();
+    fs::write(folder.path().join("besides/slow.yaml"), format!("groups: [{{ name: slow, rules: [{rule}] }}]\n")).unwrap();
+    let calm = folder.path().join("scenarios/calm-release.yaml");
+    fs::write(&calm, fs::read_to_string(&calm).unwrap() + "rules: [../besides/slow.yaml]\n").unwrap();
+    firedrill(folder.path(), &["check"]).exits(0);
+    let narrowed = firedrill(folder.path(), &words("gate --scenarios bad-release --out out")).exits(0);
+    assert!(!narrowed.stdout.contains("no rule alerts so"), "{}", narrowed.stdout);
+}
+
+#[test]
 fn a_gate_finds_what_is_in_the_way_before_it_runs_anything() {
     let folder = project();
     fs::write(folder.path().join("taken"), "mine\n").unwrap();

@@ -319,7 +319,7 @@ fn so_does_what_a_policy_says_of_its_own_actions_in_its_own_file() {
     approved.says("the baseline is that of main (").says(", and the judge is the change's own, as ada approved");
 }
 
-/// Another name, of the policy or of the action, makes nobody else of either.
+/// Another name, of the policy, of the action or of both, makes nobody else of either.
 #[test]
 fn what_an_own_action_does_is_known_by_whatever_policy_does_it() {
     let folder = release_project();
@@ -337,6 +337,10 @@ fn what_an_own_action_does_is_known_by_whatever_policy_does_it() {
     assert!(!renamed.stdout.contains("what judges this candidate"), "{}", renamed.stdout);
     edit(folder.path(), own, "takes: 4m, fails: 30%", "takes: 1s, fails: 0%");
     gate(folder.path(), "--pairs 1").exits(1).says("✗ what the own action undo takes, does or fails at (`models:`) was changed");
+    // So is its action, and whatever that is called now is what it was.
+    let renamed = fs::read_to_string(folder.path().join(own)).unwrap();
+    write(folder.path(), own, &renamed.replace("undo:", "undone:").replace("action: undo", "action: undone"));
+    gate(folder.path(), "--pairs 1").exits(1).says("✗ in policy undo-it another own action stands in the place of undo: undone");
     // It does what another policy calls so, as its own file says that it is.
     let easy = first.replace("takes: 4m, fails: 30%", "takes: 1s, fails: 0%");
     write(folder.path(), own, &easy.replace("undo:", "redo:").replace("action: undo", "action: redo"));

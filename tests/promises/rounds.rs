@@ -84,6 +84,9 @@ fn partitions_merged_are_the_whole_byte_for_byte() {
     };
     refused(&[one, three], "FD0621", "partition 2 of 3 is missing");
     refused(&[one], "FD0621", "partitions 2, 3 of 3 are missing");
+    // The report of an earlier one would be taken for that of what could not be judged.
+    firedrill(folder.path(), &["merge", one, "--out", "merged"]).exits(2);
+    assert!(fs::read_dir(folder.path().join("merged")).unwrap().next().is_none(), "a report stays behind");
     refused(&[one, two, two, three], "FD0622", "are both partition 2 of 3");
     refused(&["firedrill.yaml"], "FD0620", "is no whole file of a partition");
     let text = fs::read_to_string(folder.path().join(two)).unwrap();

@@ -202,7 +202,9 @@ impl Turn<'_> {
         warned: &mut Vec<String>,
     ) -> Answer {
         let (proposal, is_verified) = (asked.proposal, asked.confidence.1);
-        if let Some(other) = self.said_of_another(incident, &proposal.target).filter(|_| guard == Guard::Precheck) {
+        if guard == Guard::Precheck
+            && let Some(other) = self.said_of_another(incident, &proposal.target)
+        {
             return Answer::refused(format!("{} is not declared: the alert says that it is of `{other}`", proposal.target), None);
         }
         match (guard, &asked.settings.code) {

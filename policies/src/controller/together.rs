@@ -525,7 +525,7 @@ impl Turn<'_> {
         let mut begun = Begun { fence: group.fence.clone(), ..Begun::default() };
         for piece in wave {
             let proposal = self.proposal_of(&incident, &piece);
-            self.guards.started(&proposal, self.now);
+            self.guards.remediations.started(&proposal);
             self.begin(&incident, piece, undoing(&incident), &mut begun);
         }
         self.begun(incident, begun);
@@ -642,7 +642,7 @@ mod tests {
     use firedrill_core::name::Name;
 
     use super::*;
-    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, notification};
+    use crate::controller::bench::{Bench, OK, RESTART, answer, ended, fires, notification, resolves};
     use crate::document::{read_policy, read_policy_with};
     use crate::guard::stage::Stage;
     use firedrill_core::journal::AlertStatus;
@@ -1015,6 +1015,22 @@ guard:
         let end = "close 0: the revert failed: scale (by -1) on service/api failed: no quota";
         bench.check(5, ended(3, OK), &["page team", end]);
         assert!(deeds(&bench).is_empty());
+    }
+
+    #[test]
+    fn undoing_an_own_action_is_one_start_however_many_parts_it_has() {
+        let text = two_scalings("scale: { by: 1 }", "scale: { by: 1 }");
+        let mut bench = own(&text.replace("cooldown: 1m", "rate_limit: [{ max: 3, window: 1h, scope: all }]"));
+        bench.step(0, fires("api"));
+        bench.step(1, ended(0, OK));
+        bench.step(2, ended(1, OK));
+        bench.step(2, answer(0, Truth::False));
+        bench.step(3, answer(1, Truth::False));
+        bench.step(4, ended(2, OK));
+        bench.check(5, ended(3, OK), &["page team", "close 0: the actions did not help and were reverted"]);
+        // It did and it undid: those are two.
+        bench.step(10, resolves("api"));
+        bench.check(600, fires("api"), &["open 1", "start restart#4 scale (by +1) service/api"]);
     }
 
     #[test]

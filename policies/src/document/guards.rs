@@ -26,7 +26,7 @@ use crate::guard::population::{Element, Watch};
 use crate::guard::rate_limit::{LONGEST_WINDOW, RateLimit};
 use crate::guard::stage::is_reversible;
 use crate::guard::switch::Switch;
-use crate::guard::{GuardSettings, Instead, Scope};
+use crate::guard::{Guard, GuardSettings, Instead, Scope};
 use crate::policy::Policy;
 use crate::problem;
 
@@ -455,7 +455,7 @@ fn roles(reader: &mut Reader, node: &Node) -> Option<Vec<Name>> {
 /// Somebody else than whose the policy is must be asked, and there must be something to ask of.
 pub(super) fn check_approval(reader: &mut Reader, policy: &Policy) {
     let Some(approval) = &policy.guards.approval else { return };
-    let place = policy.places.guard("approval");
+    let place = policy.places.guard(Guard::Approval);
     if let Some(own) = approval.from.iter().find(|role| **role == policy.owner || policy.author.as_ref() == Some(*role)) {
         reader.problem(problem::own_approval(place, &policy.name, own));
     }

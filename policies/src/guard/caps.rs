@@ -236,16 +236,6 @@ pub(super) fn taken_together<'a>(
     bounded.sum()
 }
 
-/// As [`taken_together`], of what stands in flight.
-pub(super) fn held<'a>(deeds: impl IntoIterator<Item = &'a Deed>) -> impl Iterator<Item = (&'a Action, &'a Target)> {
-    deeds.into_iter().map(|deed| (&deed.action, &deed.target))
-}
-
-/// As [`taken_together`], of what is proposed.
-pub(super) fn proposed(whole: &[Proposal]) -> impl Iterator<Item = (&Action, &Target)> {
-    whole.iter().map(|own| (&own.action, &own.target))
-}
-
 fn of_one(
     cap: &Cap,
     part: &Part,
@@ -290,8 +280,8 @@ fn in_flight_in<'a>(part: &Part, proposal: &Proposal, remediations: &'a Remediat
 fn replicas_touched(part: &Part, (proposal, whole): Whole<'_>, remediations: &Remediations, inventory: &Inventory) -> (u64, u64) {
     let taken = |action: &Action, target: &Target| Some(replicas_taken(action, target, part, inventory));
     let deeds = in_flight_in(part, proposal, remediations);
-    let in_flight = deeds.into_iter().map(|deeds| taken_together(held(deeds), inventory, taken)).sum::<Option<u64>>();
-    (in_flight.unwrap_or_default(), taken_together(proposed(whole), inventory, taken).unwrap_or_default())
+    let in_flight = deeds.into_iter().map(|deeds| taken_together(deeds.iter().map(Deed::what), inventory, taken)).sum::<Option<u64>>();
+    (in_flight.unwrap_or_default(), taken_together(whole.iter().map(Proposal::what), inventory, taken).unwrap_or_default())
 }
 
 /// Capacity in flight, and what the proposal adds; `None` if a capacity is not declared.
@@ -310,8 +300,10 @@ fn capacity_touched(
         };
         services_touched(target, inventory).into_iter().map(of_one).sum::<Option<u64>>()
     };
-    let in_flight = in_flight(proposal, remediations).map(|deeds| taken_together(held(deeds), inventory, taken)).sum::<Option<u64>>()?;
-    Some((in_flight, taken_together(proposed(whole), inventory, taken)?))
+    let in_flight = in_flight(proposal, remediations)
+        .map(|deeds| taken_together(deeds.iter().map(Deed::what), inventory, taken))
+        .sum::<Option<u64>>()?;
+    Some((in_flight, taken_together(whole.iter().map(Proposal::what), inventory, taken)?))
 }
 
 /// The declared capacity of a part of the system; `None` if that of any service there is not declared.

@@ -80,6 +80,12 @@ impl Deed {
         self.running || self.ahead
     }
 
+    /// What, and to what.
+    #[must_use]
+    pub const fn what(&self) -> (&Action, &Target) {
+        (&self.action, &self.target)
+    }
+
     fn is_of(&self, proposal: &Proposal) -> bool {
         self.action == proposal.action && self.target == proposal.target
     }

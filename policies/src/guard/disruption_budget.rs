@@ -8,7 +8,7 @@ use firedrill_core::journal::CountedPart;
 use firedrill_core::quantity::Ratio;
 use firedrill_telemetry::promql::Formula;
 
-use super::caps::{Most, held, proposed, replicas_taken, taken_together};
+use super::caps::{Most, replicas_taken, taken_together};
 use super::dedup::{Deed, Remediation, Remediations};
 use super::population::{Counted, Population, Watch};
 use super::{Answer, Known, Proposal};
@@ -112,11 +112,12 @@ fn of_one(
     let others = remediations.others(&proposal.policy, proposal.incident).flat_map(Remediation::wholes);
     let own = remediations.own_running(&proposal.policy, proposal.incident).map(std::slice::from_ref);
     let sum = |whole: &[Deed]| {
-        let held = held(whole.iter().filter(|deed| deed.is_held()));
+        let held = whole.iter().filter(|deed| deed.is_held()).map(Deed::what);
         taken_together(held, inventory, |action, target| Some(taken(action, target))).unwrap_or_default()
     };
     let running: u64 = others.chain(own).map(sum).sum();
-    let this = taken_together(proposed(whole), inventory, |action, target| Some(taken(action, target))).unwrap_or_default();
+    let this =
+        taken_together(whole.iter().map(Proposal::what), inventory, |action, target| Some(taken(action, target))).unwrap_or_default();
     let desired = budget.desired.of(declared);
     let figures = |sign: &str| {
         let now: [&dyn Figure; 5] = [&healthy, &" healthy - ", &running, &" being worked on - ", &this];

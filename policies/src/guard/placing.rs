@@ -10,7 +10,7 @@ use firedrill_telemetry::labels::Labels;
 use firedrill_telemetry::promql::{JudgedElement, Verdict3};
 
 use super::population::{Element, Watch};
-use super::{Scope, is_seen_of, replica_zone, service_of};
+use super::{Scope, is_named_of, is_of_another, replica_zone, service_of};
 
 /// The label that names a replica.
 const REPLICA: &str = "pod";
@@ -42,6 +42,8 @@ pub struct Count {
 enum Place {
     /// A declared replica or node, with the service or zone in which it is counted; `None`: it stands in none.
     One(Name, Option<Target>),
+    /// A pod whose name begins with that of a declared service and is not that of one of its own; nobody says whose it is.
+    Alike(Name, Name),
     /// Something declared that is not what is counted, or a replica or node that nobody has declared.
     Another,
 }
@@ -53,29 +55,31 @@ enum Place {
 pub fn count(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -> Result<Count, String> {
     let ground = Ground { inventory, zones: inventory.zones().into_iter().collect() };
     let mut found: BTreeMap<Name, (Option<Target>, Vec<Verdict3>)> = BTreeMap::new();
-    let mut placed = 0_usize;
+    let (mut placed, mut alike) = (0_usize, None);
+    let mut untold: BTreeSet<Name> = BTreeSet::new();
     for JudgedElement { labels, verdict, .. } in elements {
         let place = match place(watch, labels, &ground) {
-            // Where it belongs does not matter of what says nothing, as what a comparison has nothing to hold against.
-            Err(_) if *verdict == Verdict3::Unknown => continue,
+            // Where it belongs does not matter of what says nothing, as what a comparison has nothing to hold against; that it says nothing does.
+            Err(_) if *verdict == Verdict3::Unknown => {
+                untold.extend(value(labels, REPLICA));
+                continue;
+            }
             place => place?,
         };
         placed += 1;
         match place {
             Place::One(name, part) => found.entry(name).or_insert((part, Vec::new())).1.push(*verdict),
+            Place::Alike(pod, service) => alike = alike.or(Some((pod, service))),
             Place::Another => {}
         }
     }
     if found.is_empty() && placed > 0 {
-        let (what, label) = match watch.of {
-            Element::Replicas => ("replica of a declared service", REPLICA),
-            Element::Nodes => ("declared node", NODE),
-        };
-        return Err(format!("none of {placed} elements names a {what} by its label `{label}`"));
+        return Err(none_of(placed, watch.of, alike));
     }
     let mut count = Count::default();
     let mut parts: BTreeMap<Target, (u64, u64)> = BTreeMap::new();
-    for (part, verdicts) in found.into_values() {
+    for (name, (part, mut verdicts)) in found {
+        verdicts.extend(untold.contains(&name).then_some(Verdict3::Unknown));
         let (holding, elements) = told(&verdicts);
         count.holding += holding;
         count.elements += elements;
@@ -88,6 +92,18 @@ pub fn count(watch: &Watch, elements: &[JudgedElement], inventory: &Inventory) -
     let are_apart = matches!(watch.scope, Scope::Service | Scope::Zone) && !elements.is_empty();
     count.parts = are_apart.then(|| parts.collect());
     Ok(count)
+}
+
+/// That nothing is counted of what was seen, and what to do about a pod that may be one of a service.
+fn none_of(placed: usize, of: Element, alike: Option<(Name, Name)>) -> String {
+    let (what, label) = match of {
+        Element::Replicas => ("replica of a declared service", REPLICA),
+        Element::Nodes => ("declared node", NODE),
+    };
+    let why = alike.map_or_else(String::new, |(pod, service)| {
+        format!("; `{pod}` is not named as a pod of a workload `{service}`: if it is one, let its label `{SERVICE}` say `{service}`")
+    });
+    format!("none of {placed} elements names a {what} by its label `{label}`{why}")
 }
 
 /// The replicas that are counted as not healthy, each as a part of its own.
@@ -132,9 +148,13 @@ fn replica(scope: Scope, labels: &Labels, ground: &Ground<'_>) -> Result<Place, 
     let Some(name) = value(labels, REPLICA) else { return another(labels, ground) };
     let target = Target::Replica(name.clone());
     let declared = service_of(&target, inventory).filter(|service| inventory.services.contains_key(service));
-    let Some(service) = declared.filter(|service| is_seen_of(&name, service, labels.get(SERVICE), inventory)) else {
+    let said = labels.get(SERVICE);
+    let Some(service) = declared.filter(|service| !is_of_another(&name, service, said, inventory)) else {
         return Ok(Place::Another);
     };
+    if said != Some(service.as_str()) && !is_named_of(&name, &service) {
+        return Ok(Place::Alike(name, service));
+    }
     let part = match scope {
         Scope::Service => Some(Target::Service(service)),
         Scope::Zone => zone(&target, labels, ground)?.map(Target::Zone),
@@ -285,6 +305,33 @@ mod tests {
             check(Scope::Service, &[cart, (&told(pod), 1.0)], &["0/1", "service/cart 0/1"]);
         }
         check(Scope::All, &[cart, (r#"up{pod="cart-1",service="car"}"#, 1.0)], &["1/2"]);
+    }
+
+    #[test]
+    fn whoever_names_pods_otherwise_is_told_how_they_count() {
+        let pod = |service: &str| format!(r#"up{{pod="cart-v1-545db77b95-x2v4q",service="{service}"}}"#);
+        let of = |series: &str| counted(Element::Replicas, Scope::Service, &[(series, 1.0)]);
+        let told = "none of 1 elements names a replica of a declared service by its label `pod`; `cart-v1-545db77b95-x2v4q` is not named as a pod of a \
+                    workload `cart`: if it is one, let its label `service` say `cart`";
+        assert_eq!(of(&pod("kube-state-metrics")).unwrap_err(), told);
+        assert_eq!(of(&pod("cart")).unwrap(), ["1/1", "service/cart 1/1"]);
+        let said = r#"label_replace(up, "service", "cart", "pod", "cart-v[0-9]+-.*") == 1"#;
+        let series =
+            [(&*pod("kube-state-metrics"), 1.0), (r#"up{pod="cart-exporter-545db77b95-x2v4q",service="kube-state-metrics"}"#, 1.0)];
+        assert_eq!(counted_by(said, (Element::Replicas, Scope::Service), &series).unwrap(), ["1/1", "service/cart 1/1"]);
+        assert!(!of(&pod("cart-v1")).unwrap_err().contains("if it is one"), "it says whose it is");
+    }
+
+    #[test]
+    fn a_replica_of_which_a_part_cannot_be_told_is_not_healthy_wherever_that_part_stands() {
+        let ready = "up == on (pod, container) group_left (zone) ready";
+        let of = |scope| {
+            let pod = |container: &str| format!(r#"up{{pod="api-5f6c9d-bcd2f",container="{container}"}}"#);
+            let ready_of = r#"ready{pod="api-5f6c9d-bcd2f",container="a",zone="a"}"#;
+            counted_by(ready, (Element::Replicas, scope), &[(&pod("a"), 1.0), (&pod("b"), 1.0), (ready_of, 1.0)])
+        };
+        assert_eq!(of(Scope::Zone).unwrap(), ["0/0", "zone/a 0/0"]);
+        assert_eq!(of(Scope::Service).unwrap(), ["0/0", "service/api 0/0"]);
     }
 
     #[test]

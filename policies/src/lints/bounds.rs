@@ -7,9 +7,9 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
 
-use crate::guard::Scope;
 use crate::guard::caps::{self, Cap, CapOf, Part};
 use crate::guard::population::Element;
+use crate::guard::{Guard, Scope};
 use crate::policy::{Policy, TargetKind};
 use crate::problem;
 
@@ -46,7 +46,7 @@ pub(super) fn beyond(policy: &Policy, inventory: &Inventory) -> Option<Problem> 
         .caps
         .iter()
         .find(|cap| is_beyond(cap, policy, inventory))
-        .map(|cap| ("caps", format!("the cap of {}", cap.describe(cap.scope.word()))));
+        .map(|cap| (Guard::Caps, format!("the cap of {}", cap.describe(cap.scope.word()))));
     let gate = guards.max_unhealthy.as_ref().filter(|gate| {
         let counted: Vec<u64> = match gate.watch.of {
             Element::Nodes => vec![inventory.nodes.len() as u64],
@@ -54,7 +54,7 @@ pub(super) fn beyond(policy: &Policy, inventory: &Inventory) -> Option<Problem> 
         };
         never_less(&counted, |declared| gate.max.of(declared))
     });
-    let (guard, word) = word.or_else(|| gate.map(|gate| ("max_unhealthy", format!("`max_unhealthy` of {}", gate.max.describe()))))?;
+    let (guard, word) = word.or_else(|| gate.map(|gate| (Guard::MaxUnhealthy, format!("`max_unhealthy` of {}", gate.max.describe()))))?;
     Some(problem::keeps_nothing_back(policy.places.guard(guard), &policy.name, &word))
 }
 
@@ -105,7 +105,7 @@ pub(super) fn spares_all(policy: &Policy, inventory: &Inventory) -> Option<Probl
     };
     let is_never_let = !targets.is_empty() && targets.iter().all(is_refused);
     is_never_let.then(|| {
-        problem::leaves_nothing(policy.places.guard("disruption_budget"), &policy.name, (action.word(), &budget.desired.describe()))
+        problem::leaves_nothing(policy.places.guard(Guard::DisruptionBudget), &policy.name, (action.word(), &budget.desired.describe()))
     })
 }
 
@@ -120,6 +120,7 @@ pub(super) fn undeclared(policy: &Policy, inventory: &Inventory) -> Option<Probl
             _ => return None,
         };
         let missing: Vec<&str> = all.iter().filter(|name| !known.contains_key(*name)).map(Name::as_str).collect();
-        (!missing.is_empty()).then(|| problem::in_no_part(policy.places.guard("caps"), &policy.name, (cap.scope.word(), kind, &missing)))
+        (!missing.is_empty())
+            .then(|| problem::in_no_part(policy.places.guard(Guard::Caps), &policy.name, (cap.scope.word(), kind, &missing)))
     })
 }

@@ -10,8 +10,8 @@ use firedrill_telemetry::promql::{Condition, Formula};
 use super::Written;
 use super::formulas::finds_nothing;
 use super::values::decided;
-use crate::guard::Fact;
 use crate::guard::confidence::Source;
+use crate::guard::{Fact, Guard};
 use crate::policy::Policy;
 use crate::problem;
 use crate::rules::Outlook;
@@ -48,7 +48,7 @@ pub(super) fn too_many_services(policy: &Policy, inventory: &Inventory) -> Optio
     let never = declared > 0 && services > declared && correlated.share.is_none();
     never.then(|| {
         problem::keeps_nothing_back(
-            policy.places.guard("correlated_failure"),
+            policy.places.guard(Guard::CorrelatedFailure),
             &policy.name,
             &format!("`correlated_failure` of {services} services"),
         )
@@ -61,12 +61,12 @@ pub(super) fn too_few_people(policy: &Policy, people: &[BTreeMap<Name, u64>]) ->
     let who_may = |roles: &BTreeMap<Name, u64>| approval.from.iter().filter_map(|role| roles.get(role)).sum::<u64>();
     let most = people.iter().filter(|roles| !roles.is_empty()).map(who_may).max()?;
     let too_few = most < u64::from(approval.quorum);
-    too_few.then(|| problem::quorum_of_nobody(policy.places.guard("approval"), &policy.name, (approval.quorum, most)))
+    too_few.then(|| problem::quorum_of_nobody(policy.places.guard(Guard::Approval), &policy.name, (approval.quorum, most)))
 }
 
 /// Limits that can never be the ones that count, and freezes that leave no time.
 pub(super) fn idle(policy: &Policy) -> Vec<Problem> {
-    let (guards, place) = (&policy.guards, |word: &str| policy.places.guard(word));
+    let (guards, place) = (&policy.guards, |guard: Guard| policy.places.guard(guard));
     let mut found = Vec::new();
     for (index, lax) in guards.rate_limits.iter().enumerate() {
         let tighter = guards.rate_limits.iter().enumerate().find(|(other, strict)| {
@@ -78,7 +78,7 @@ pub(super) fn idle(policy: &Policy) -> Vec<Problem> {
             let told = |max: u32, window| format!("{max} starts within {window} by {}", lax.scope.word());
             let (what, by) = (format!("the limit of {}", told(lax.max, lax.window)), told(strict.max, strict.window));
             found.push(problem::limit_without_meaning(
-                place("rate_limit"),
+                place(Guard::RateLimit),
                 &policy.name,
                 (&what, &format!("that of {by} is reached before")),
             ));
@@ -87,9 +87,9 @@ pub(super) fn idle(policy: &Policy) -> Vec<Problem> {
     if let Some(cooldown) = guards.cooldown.filter(|cooldown| cooldown.same_policy < cooldown.any_policy) {
         let what = format!("`same_policy: {}`", cooldown.same_policy);
         let why = format!("a target rests for {} after any policy, and this one is one", cooldown.any_policy);
-        found.push(problem::limit_without_meaning(place("cooldown"), &policy.name, (&what, &why)));
+        found.push(problem::limit_without_meaning(place(Guard::Cooldown), &policy.name, (&what, &why)));
     }
     let endless = guards.freezes.iter().find(|freeze| freeze.leaves_no_time());
-    found.extend(endless.map(|freeze| problem::freezes_always(place("freeze"), &policy.name, &freeze.written().from)));
+    found.extend(endless.map(|freeze| problem::freezes_always(place(Guard::Freeze), &policy.name, &freeze.written().from)));
     found
 }

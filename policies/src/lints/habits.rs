@@ -34,11 +34,11 @@ pub(super) fn habits(policy: &Policy) -> Vec<Problem> {
     // A rest for each target is a limit too, if one that grows with the number of targets.
     let is_limited = is_limited || guards.cooldown.is_some() || guards.backoff.is_some();
     if !is_limited {
-        found.push(problem::no_rate_limit(policy.places.guard("rate_limit"), &policy.name));
+        found.push(problem::no_rate_limit(policy.places.guard(Guard::RateLimit), &policy.name));
     }
     found.extend(unbounded(policy));
     if guards.max_unhealthy.is_some() && guards.caps.is_empty() {
-        found.push(problem::gate_without_cap(policy.places.guard("max_unhealthy"), &policy.name));
+        found.push(problem::gate_without_cap(policy.places.guard(Guard::MaxUnhealthy), &policy.name));
     }
     found.extend(answers_everything(policy));
     found.extend(irreversible(policy));
@@ -71,10 +71,14 @@ fn acting(step: &Step) -> Option<&str> {
 fn goes_by_nothing(policy: &Policy) -> Option<Problem> {
     let guards = &policy.guards;
     let by_failures = guards.breaker.is_some_and(|breaker| breaker.failures.is_some());
-    let rests = [("canary", guards.canary.is_some()), ("ineffective_chain", guards.ineffective_chain.is_some()), ("breaker", by_failures)];
+    let rests = [
+        (Guard::Canary, guards.canary.is_some()),
+        (Guard::IneffectiveChain, guards.ineffective_chain.is_some()),
+        (Guard::Breaker, by_failures),
+    ];
     let (guard, _) = rests.into_iter().find(|(_, is_asked)| *is_asked)?;
     let unverified = policy.steps.iter().filter(|step| step.verify.is_none()).find_map(acting)?;
-    Some(problem::guard_of_verifications(policy.places.guard(guard), &policy.name, (guard, unverified)))
+    Some(problem::guard_of_verifications(policy.places.guard(guard), &policy.name, (guard.word(), unverified)))
 }
 
 /// A staged step whose verification asks for the very label that names its targets: of the alert, which names one of them or none.

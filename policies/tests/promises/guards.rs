@@ -730,9 +730,9 @@ impl Rig {
         for (target, _) in whole.iter().filter(|_| !goes_on) {
             self.account.judge_locks(&self.specs, case, target, now)?;
         }
-        self.account.starts.push((now, case, target.clone()));
         let deeds = self.account.deeds.entry(case).or_default();
         if !goes_on {
+            self.account.starts.push((now, case, target.clone()));
             let locked = whole.iter().map(|(target, _)| ((case, service(target)), now));
             self.account.locked.extend(locked);
         }

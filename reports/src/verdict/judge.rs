@@ -104,13 +104,8 @@ impl Judgement {
 
 fn class_graves(class: &ClassVerdict) -> Vec<Grave> {
     let broken = |verdict| verdict == Verdict::Broken;
-    let own: Vec<&ThresholdVerdict> = class.thresholds.iter().filter(|found| broken(found.verdict)).collect();
-    let mut graves: Vec<Grave> = own.iter().map(|found| Grave::of_threshold(&class.class, found)).collect();
-    for scenario in &class.scenarios {
-        let found = scenario.thresholds.iter().filter(|found| broken(found.verdict));
-        let untold = found.filter(|found| !own.iter().any(|told| told.threshold == found.threshold));
-        graves.extend(untold.map(|found| Grave::of_threshold(&scenario.scenario, found)));
-    }
+    let thresholds = class.told_thresholds().into_iter().filter(|(_, found)| broken(found.verdict));
+    let mut graves: Vec<Grave> = thresholds.map(|(place, found)| Grave::of_threshold(place, found)).collect();
     graves.extend(class.costs.iter().filter(|found| broken(found.verdict)).map(|found| Grave::of_cost(&class.class, found)));
     graves.extend(class.tail.iter().filter(|found| broken(found.verdict)).map(|found| Grave::of_tail(&class.class, found)));
     graves

@@ -3,6 +3,7 @@
 use firedrill_core::name::Name;
 use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
+use firedrill_core::yaml::quoted;
 
 use crate::defaults;
 use crate::kubernetes::assumption;
@@ -64,7 +65,7 @@ pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topolog
         "# What no file says is marked: put right first how many ask, what a request costs, and which calls it makes with what timeouts.",
     );
     page.line(0, "schema: scenario/1");
-    page.line(0, &format!("scenario: {}", scalar(name)));
+    page.line(0, &format!("scenario: {}", quoted(name)));
     page.line(0, "description: What the manifests say of the system; nothing breaks in it yet.");
     let (rate, why) = assumption::rate(topology, |index| {
         let pod = &topology.parts[index].workload?.pod;
@@ -74,7 +75,7 @@ pub fn page(name: &str, files: &[&str], (cluster, topology): (&Cluster, &Topolog
     });
     page.line(0, "clients:");
     for client in &topology.clients {
-        let line = format!("{}: {{ calls: {}, rate: {rate} }}", scalar(&client.name), scalar(&topology.parts[client.asks].name));
+        let line = format!("{}: {{ calls: {}, rate: {rate} }}", quoted(&client.name), quoted(&topology.parts[client.asks].name));
         let why = client.assumed.as_ref().map_or_else(|| why.clone(), |reason| format!("{reason}; {why}"));
         page.assumed(2, &line, &why);
     }
@@ -151,7 +152,7 @@ impl Page {
         let path = part.workload.map_or_else(String::new, |workload| workload.path.clone());
         self.begins.push((self.lines + 1, part.name.clone(), path));
         let Some(workload) = part.workload else {
-            self.line(2, &format!("{}:", scalar(&part.name)));
+            self.line(2, &format!("{}:", quoted(&part.name)));
             let work = assumption::work(None);
             let is_at_rest = |workload: &&Workload| part.services.iter().any(|service| leads_to(service, workload));
             let why = match cluster.workloads.iter().find(is_at_rest) {
@@ -164,7 +165,7 @@ impl Page {
             return;
         };
         let from = if self.several { format!(" # from {}", workload.path.rsplit('/').next().unwrap_or_default()) } else { String::new() };
-        self.line(2, &format!("{}:{from}", scalar(&part.name)));
+        self.line(2, &format!("{}:{from}", quoted(&part.name)));
         let template = template_of(part);
         if let Some(template) = template {
             self.assumed(4, &format!("template: {template}"), "what it is, by its image");
@@ -173,7 +174,7 @@ impl Page {
         self.budgets(cluster, workload);
         self.zones(cluster, &workload.pod);
         if let Some(tag) = workload.pod.image.as_deref().and_then(assumption::tag) {
-            self.line(4, &format!("version: {}", scalar(tag)));
+            self.line(4, &format!("version: {}", quoted(tag)));
         }
         self.resources(&workload.pod, figures, template);
         if let Some(autoscaler) = figures.autoscaler {
@@ -207,7 +208,7 @@ impl Page {
         self.assumed(6, &format!("- {}", work.step), work.why);
         for call in &part.calls {
             let why = format!("{} names it", call.why);
-            self.assumed(6, &format!("- call: {}", scalar(&topology.parts[call.to].name)), &why);
+            self.assumed(6, &format!("- call: {}", quoted(&topology.parts[call.to].name)), &why);
         }
     }
 
@@ -253,7 +254,7 @@ impl Page {
     }
 
     fn zones(&mut self, cluster: &Cluster, pod: &Pod) {
-        let list = |zones: &std::collections::BTreeSet<Name>| zones.iter().map(|zone| scalar(zone)).collect::<Vec<_>>().join(", ");
+        let list = |zones: &std::collections::BTreeSet<Name>| zones.iter().map(|zone| quoted(zone)).collect::<Vec<_>>().join(", ");
         match &pod.zones {
             Zones::Unsaid => {}
             Zones::Named(zones) => self.line(4, &format!("zones: [{}]", list(zones))),
@@ -515,29 +516,10 @@ fn half(bytes: Bytes) -> Bytes {
     Bytes::new(if half >= 1 << 20 { half >> 20 << 20 } else { half })
 }
 
-/// A name as YAML takes it for a text and nothing else.
-fn scalar(text: &str) -> String {
-    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
-    let is_plain =
-        text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c));
-    let is_word = WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
-    if is_plain && !is_word { text.to_owned() } else { format!("\"{text}\"") }
-}
-
 /// A few files by name, and how many more there are.
 fn shortened(files: &[&str]) -> String {
     const SHOWN: usize = 5;
     let shown = files[..files.len().min(SHOWN)].join(", ");
     let more = files.len().saturating_sub(SHOWN);
     if more > 0 { format!("{shown} and {}", firedrill_core::words::counted(more as u64, "more file")) } else { shown }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_yaml_takes_for_something_else_are_quoted() {
-        assert_eq!(["cart", "on", "1", "1.25", "v1.2", "No"].map(scalar), ["cart", "\"on\"", "\"1\"", "\"1.25\"", "v1.2", "\"No\""]);
-    }
 }

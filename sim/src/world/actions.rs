@@ -249,11 +249,12 @@ impl World {
 
     fn effect_order(&mut self, index: u32) {
         let command = self.orders[index as usize].command.clone();
-        let landed = self.check_fence(&command).and_then(|()| self.take_effect(index, &command));
-        match landed {
-            // What goes wrong with whoever carries it out is no answer of the platform.
-            Err(why) if self.orders[index as usize].misdeed.is_some() => self.conclude_order(index, ActionOutcome::Failed(why)),
-            Err(why) => self.conclude_order(index, ActionOutcome::Refused(why)),
+        // What goes wrong with whoever carries it out is no answer of the platform. Whoever is late, does it twice or reports falsely has one.
+        let is_torn = self.orders[index as usize].misdeed == Some(Misdeed::Partly);
+        let fail = |why| if is_torn { ActionOutcome::Failed(why) } else { ActionOutcome::Refused(why) };
+        let checked = self.check_fence(&command).map_err(ActionOutcome::Refused);
+        match checked.and_then(|()| self.take_effect(index, &command).map_err(fail)) {
+            Err(outcome) => self.conclude_order(index, outcome),
             Ok(Stage::Done) => self.conclude_order(index, ActionOutcome::Succeeded),
             Ok(stage) => {
                 let waits = matches!(stage, Stage::Waiting);

@@ -113,6 +113,17 @@ fn a_number_has_a_half_and_one_replica_has_none() {
 }
 
 #[test]
+fn what_the_platform_turns_away_is_no_fault_of_whoever_orders_it() {
+    for misdeed in [None, Some(Misdeed::Late), Some(Misdeed::Twice), Some(Misdeed::FalseFailure)] {
+        let finished = play(misdeed, &[(60, Action::Rollback, service_target("api"))]);
+        let outcomes: Vec<&ActionOutcome> = finished.automation.reports.iter().map(|(_, outcome)| outcome).collect();
+        assert!(matches!(outcomes[..], [ActionOutcome::Refused(_)]), "{misdeed:?}: {outcomes:?}");
+    }
+    let finished = play(Some(Misdeed::Partly), &[(60, Action::Rollback, service_target("api"))]);
+    assert!(matches!(finished.automation.reports[..], [(0, ActionOutcome::Failed(_))]));
+}
+
+#[test]
 fn it_concerns_one_action_and_what_is_ordered_while_it_lasts() {
     let mut spec = shop();
     let one = ActuatorFaultSpec { action: Some(Name::new("scale")), lasting: Some(Span::from_seconds(100)), ..wrong(Misdeed::NoEffect) };

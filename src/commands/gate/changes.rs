@@ -13,30 +13,52 @@ use crate::failure::Failure;
 use crate::revision::Revision;
 use crate::sources::PROJECT_FILE;
 
-/// What the change does to own actions of policies, wherever what an action does to a simulated system was said before: in `actions:` of the project or in a
-/// policy, whatever that is called now. A policy's own word for it comes first. Likewise of an action that stands in the place of one that is gone: nobody but
-/// the change says what it does.
-pub(super) fn of_own_actions(old: &[Arc<Policy>], shared: &Shared, new: &[Arc<Policy>]) -> Vec<JudgeChange> {
-    let mut known: BTreeMap<&Name, Vec<&[Part]>> = BTreeMap::new();
-    let of_project = shared.actions.iter().map(|(name, own)| (name, own.models.as_slice()));
-    let of_policies = old.iter().flat_map(|policy| models(policy));
-    of_project.chain(of_policies).for_each(|(name, models)| known.entry(name).or_default().push(models));
-    let mut found = Vec::new();
-    for policy in new {
-        let before = old.iter().find(|own| own.name == policy.name).map(|own| models(own)).unwrap_or_default();
-        let now = models(policy);
-        let is_other = |name: &Name, models: &[Part]| match before.get(name) {
-            Some(own) => *own != models,
-            None => known.get(name).is_some_and(|all| all.iter().any(|own| *own != models)),
-        };
-        found.extend(now.iter().filter(|(name, models)| is_other(name, models)).map(|(name, _)| other_models(name)));
-        let unknown: Vec<&str> = now.keys().filter(|name| !known.contains_key(**name)).map(|name| name.as_str()).collect();
-        let gone = before.keys().filter(|name| !unknown.is_empty() && !now.contains_key(**name));
-        let told =
-            |name: &&Name| format!("in policy {} another own action stands in the place of {name}: {}", policy.name, unknown.join(", "));
-        found.extend(gone.map(|name| JudgeChange::new(JudgePart::Models, told(name))));
+/// The own actions of policies before a change.
+pub(super) struct OwnActions<'a> {
+    /// The policies.
+    pub old: &'a [Arc<Policy>],
+    /// What the project says for all of them.
+    pub shared: &'a Shared,
+    /// Whether the change is judged by all of its policies, so that what none of them does is gone.
+    pub is_whole: bool,
+}
+
+impl OwnActions<'_> {
+    /// What the change does to them, wherever what an action does to a simulated system was said before: in `actions:` of the project or in a policy,
+    /// whatever that is called now. A policy's own word for it comes first. Likewise of an action that stands in the place of one that is gone: nobody but
+    /// the change says what it does.
+    pub fn changed_by(&self, new: &[Arc<Policy>]) -> Vec<JudgeChange> {
+        let mut known: BTreeMap<&Name, Vec<&[Part]>> = BTreeMap::new();
+        let of_project = self.shared.actions.iter().map(|(name, own)| (name, own.models.as_slice()));
+        let of_policies = self.old.iter().flat_map(|policy| models(policy));
+        of_project.chain(of_policies).for_each(|(name, models)| known.entry(name).or_default().push(models));
+        let dropped = self.dropped_by(new);
+        let mut found = Vec::new();
+        for policy in new {
+            let before = self.old.iter().find(|own| own.name == policy.name).map(|own| models(own)).unwrap_or_default();
+            let now = models(policy);
+            let is_other = |name: &Name, models: &[Part]| match before.get(name) {
+                Some(own) => *own != models,
+                None => known.get(name).is_some_and(|all| all.iter().any(|own| *own != models)),
+            };
+            found.extend(now.iter().filter(|(name, models)| is_other(name, models)).map(|(name, _)| other_models(name)));
+            let unknown: Vec<&str> = now.keys().filter(|name| !known.contains_key(**name)).map(|name| name.as_str()).collect();
+            let gone: BTreeSet<&Name> = before.into_keys().filter(|name| !now.contains_key(*name)).chain(dropped.iter().copied()).collect();
+            let told = |name: &Name| {
+                let what = format!("in policy {} another own action stands in the place of {name}: {}", policy.name, unknown.join(", "));
+                JudgeChange::new(JudgePart::Models, what)
+            };
+            found.extend(gone.into_iter().filter(|_| !unknown.is_empty()).map(told));
+        }
+        found
     }
-    found
+
+    /// Those that no policy does any more, whatever policies are called.
+    fn dropped_by(&self, new: &[Arc<Policy>]) -> BTreeSet<&Name> {
+        let kept = own_actions(new);
+        let had = self.old.iter().flat_map(|policy| models(policy).into_keys());
+        had.filter(|name| self.is_whole && !kept.contains(*name)).collect()
+    }
 }
 
 /// The own actions of a policy's steps, and what each does.

@@ -18,6 +18,8 @@ mod edits;
 mod report;
 mod partition;
 
+use std::path::Path;
+
 use firedrill_reports::verdict::{IncidentResult, Judgement, Look, Verdict};
 
 use self::partition::Merged;
@@ -38,13 +40,17 @@ const TAIL_PAIRS: u64 = 299;
 pub fn execute(arguments: &GateArgs, output: Output) -> Result<Exit, Failure> {
     let _rooms =
         [Some(Room::make("--out", &arguments.out)?), arguments.cache.as_deref().map(|folder| Room::make("--cache", folder)).transpose()?];
-    let prepared = arguments.accept_judge_change.as_deref().map_or(Ok(()), is_a_name).and_then(|()| Prepared::of(arguments, output));
-    // Nothing was judged, and what an earlier gate found would be taken for it.
-    let prepared = prepared.inspect_err(|_| report::remove(&arguments.out))?;
+    let named = arguments.accept_judge_change.as_deref().map_or(Ok(()), is_a_name);
+    let prepared = or_removed(&arguments.out, named.and_then(|()| Prepared::of(arguments, output)))?;
     remembering(arguments, &prepared, output, |known| match arguments.partition {
         Some(share) => partition::write(arguments, &prepared, share, known.0, output),
         None => verdict(arguments, &prepared, known, output),
     })
+}
+
+/// Where nothing can be judged, what an earlier gate found would be taken for it, and is removed.
+fn or_removed<T>(out: &Path, done: Result<T, Failure>) -> Result<T, Failure> {
+    done.inspect_err(|_| report::remove(out))
 }
 
 /// An approval stands in every output, so it is one line of plain text: a name, an address, a ticket.
@@ -60,7 +66,7 @@ fn is_a_name(approval: &str) -> Result<(), Failure> {
 /// Judges for a promotion: the same, its reports written, and nothing of it told.
 pub(super) fn quietly(arguments: &GateArgs, output: Output) -> Result<(Exit, Judgement), Failure> {
     let _room = Room::make("--out", &arguments.out)?;
-    let prepared = Prepared::of(arguments, output)?;
+    let prepared = or_removed(&arguments.out, Prepared::of(arguments, output))?;
     remembering(arguments, &prepared, output, |known| judged((arguments, output), &prepared, known, false))
 }
 
@@ -83,10 +89,10 @@ fn remembering<T>(
 /// Judges what partitions have played.
 pub fn merge(arguments: &MergeArgs, output: Output) -> Result<Exit, Failure> {
     let _room = Room::make("--out", &arguments.out)?;
-    let merged = Merged::read(&arguments.files)?;
+    let merged = or_removed(&arguments.out, Merged::read(&arguments.files))?;
     let arguments = merged.arguments(arguments.out.clone());
-    let prepared = Prepared::of(&arguments, output)?;
-    let known = merged.known(&prepared)?;
+    let prepared = or_removed(&arguments.out, Prepared::of(&arguments, output))?;
+    let known = or_removed(&arguments.out, merged.known(&prepared))?;
     verdict(&arguments, &prepared, (&known, None), output)
 }
 

@@ -8,12 +8,13 @@ use firedrill_core::problem::{Problem, Severity};
 use firedrill_core::words::counted;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::lints;
+use firedrill_policies::policy::Policy;
 use firedrill_reports::statistics::TailGuard;
 use firedrill_reports::verdict::{Case, CutShort, IncidentResult, JudgeChange, JudgeSettings, Judgement, Look, judge};
 use firedrill_scenarios::Scenario;
 
 use super::TAIL_PAIRS;
-use super::changes::{of_own_actions, own_actions};
+use super::changes::{OwnActions, own_actions};
 use super::chaos::Chaos;
 use super::contest::Contest;
 use super::plan::Plan;
@@ -57,7 +58,7 @@ impl Prepared {
         let mut terms = Terms::of(&own, &reference, arguments)?;
         let left_out = if arguments.stage == StageArg::Full { Vec::new() } else { terms.thresholds.keep_those_on_deeds() };
         let contest = Contest::of(arguments, &own.home, &reference, &terms)?;
-        terms.add_changes(changed_models(&contest, &reference));
+        terms.add_changes(changed_models(arguments, &contest, &reference));
         let [rules, baseline_rules] = watching(&own, &reference, &terms)?;
         admit(&contest.candidate, &rules)?;
         contest.baseline.iter().try_for_each(|baseline| admit(baseline, &baseline_rules))?;
@@ -71,10 +72,9 @@ impl Prepared {
         let replays = judged::prepare_all(&terms.incidents, &shared, candidate, baseline, &own.watch.routings);
         let replays = replays.map_err(|failure| reworded(&reference, failure))?;
         let of_replays: Vec<Arc<Rules>> = replays.iter().map(|replay| replay.watched().1).collect();
-        let watching = rules.iter().chain(&of_replays);
-        warn(watching.clone(), output);
-        let unheard = lints::unheard(&candidate.policies, watching.map(|rules| &*rules.set));
-        let unheard = waiting_in_vain(unheard, arguments, output)?;
+        let watching: Vec<&Arc<Rules>> = rules.iter().chain(&of_replays).collect();
+        warn(watching.iter().copied(), output);
+        let unheard = waiting_in_vain(unheard(&candidate.policies, &watching, (&own, arguments))?, arguments, output)?;
         let command = repeat(arguments, &contest, terms.elsewhere.as_deref());
         let chaos = Chaos::of(arguments, &terms, &contest, &campaign);
         let (plan, narrowed) = (Plan::new(campaign, baseline_rules), !arguments.scenarios.is_empty());
@@ -168,6 +168,16 @@ fn admit(answer: &Answer, rules: &[Arc<Rules>]) -> Result<(), Failure> {
     rules.iter().try_for_each(|rules| sources::receivers_exist(answer, rules.routing.as_deref()))
 }
 
+/// Policies that wait for an alert which no rule has. A rule that watches nothing but what a narrowed gate leaves out is one, too.
+fn unheard(policies: &[Arc<Policy>], watching: &[&Arc<Rules>], (own, arguments): (&Side, &GateArgs)) -> Result<Vec<Problem>, Failure> {
+    let here = lints::unheard(policies, watching.iter().map(|rules| &*rules.set));
+    if here.is_empty() || arguments.scenarios.is_empty() {
+        return Ok(here);
+    }
+    let all = own.scenarios.iter().map(|scenario| own.watch.over(scenario)).collect::<Result<Vec<_>, _>>()?;
+    Ok(lints::unheard(policies, watching.iter().copied().chain(&all).map(|rules| &*rules.set)))
+}
+
 /// What is said of policies that wait for an alert which no rule has. A project in which one is on duty is wrong, as `check` says; a candidate that is
 /// named is judged all the same.
 fn waiting_in_vain(mut unheard: Vec<Problem>, arguments: &GateArgs, output: Output) -> Result<Vec<String>, Failure> {
@@ -202,10 +212,11 @@ fn off_duty(arguments: &GateArgs, contest: &Contest, reference: &Reference) -> V
 }
 
 /// What the change does to own actions of policies that were known at the revision that judges.
-fn changed_models(contest: &Contest, reference: &Reference) -> Vec<JudgeChange> {
+fn changed_models(arguments: &GateArgs, contest: &Contest, reference: &Reference) -> Vec<JudgeChange> {
     let Some((_, judge)) = reference.at_revision() else { return Vec::new() };
     let before = contest.baseline.as_ref().map_or_else(Vec::new, |baseline| baseline.policies.clone());
-    of_own_actions(&before, &judge.project().shared, &contest.candidate.policies)
+    let own = OwnActions { old: &before, shared: &judge.project().shared, is_whole: arguments.candidate.is_empty() };
+    own.changed_by(&contest.candidate.policies)
 }
 
 /// Scenarios of a class whose name was given, which are left out because a scenario has the name as well.
