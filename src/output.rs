@@ -241,10 +241,18 @@ impl Staged {
 pub fn stage_file(path: &Path, text: &str) -> anyhow::Result<Staged> {
     not_read(path)?;
     anyhow::ensure!(!inputs::is_of_ledger(path), "{} lies in the ledger, into which nothing else is written", path.display());
-    anyhow::ensure!(!path.is_dir(), "{} is a folder", path.display());
+    is_for_a_file(path)?;
     let parent = path.parent().unwrap_or(Path::new(""));
     let file = unless_gone(|| fs::create_dir_all(parent).and_then(|()| beside(path, text)));
     Ok(Staged { file: file.with_context(|| format!("cannot write {}", path.display()))?, path: path.to_owned() })
+}
+
+/// Refuses a place in which something stands that is no file, and that a file would replace: a device, which all of the machine uses, or a pipe.
+fn is_for_a_file(path: &Path) -> anyhow::Result<()> {
+    let Ok(there) = fs::metadata(path) else { return Ok(()) };
+    anyhow::ensure!(!there.is_dir(), "{} is a folder", path.display());
+    anyhow::ensure!(there.is_file(), "{} is a device or a pipe, and what is written would take its place: name a file", path.display());
+    Ok(())
 }
 
 fn not_read(path: &Path) -> anyhow::Result<()> {
@@ -263,6 +271,7 @@ pub fn replace_files<N: AsRef<str>>(folder: &Path, files: &[(N, String)]) -> any
     unless_gone(|| fs::create_dir_all(folder)).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (name, text) in files {
         let path = folder.join(name.as_ref());
+        is_for_a_file(&path)?;
         let parent = path.parent().unwrap_or(Path::new(""));
         let written = unless_gone(|| fs::create_dir_all(parent).and_then(|()| replace(&path, text)));
         written.with_context(|| format!("cannot write {}", path.display()))?;
@@ -305,6 +314,24 @@ fn beside(path: &Path, text: &str) -> io::Result<tempfile::NamedTempFile<File>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_takes_the_place_of_what_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        for (name, told) in [("socket", "is a device or a pipe"), ("folder", "is a folder")] {
+            let path = folder.path().join(name);
+            let files = [(name, "x".to_owned())];
+            for refused in
+                [stage_file(&path, "x").err(), write_files(folder.path(), &files).err(), replace_files(folder.path(), &files).err()]
+            {
+                assert!(refused.is_some_and(|why| why.to_string().contains(told)), "{name}");
+            }
+            assert!(!fs::metadata(path).unwrap().is_file());
+        }
+    }
 
     #[test]
     fn a_folder_that_was_made_and_stays_empty_is_removed_again() {
