@@ -381,7 +381,17 @@ mod tests {
             scaler(&format!("metrics: [{{ type: ContainerResource, containerResource: {{ {metric} }} }}]"))
         };
         let own = drafted(&(web("requests: { cpu: 100m }") + &goal("c")));
-        has(&own.yaml, &["cpu_request: 1\n", "      cpu: 5% # assumed: 0.05 cores, a share of what `c` asks for, as a share of what all"]);
+        let said =
+            "    cpu_request: 0.1 # assumed: what `c` asks for, of which its autoscaler aims at a share; all containers ask for 1 core\n";
+        has(&own.yaml, &[said, "      cpu: 50%\n"]);
+        // It stands there though it is the limit, for the file says another one of the pod.
+        has(&drafted(&(web("limits: { cpu: 100m }") + &goal("c"))).yaml, &["    cores: 0.1\n", said]);
+        let memory = goal("c").replace("name: cpu", "name: memory");
+        let large = web("requests: { memory: 64Mi }").replace("cpu: 900m", "memory: 4Gi");
+        has(
+            &drafted(&(large + &memory)).yaml,
+            &["    memory: { base: 32MiB, request: 64MiB } # assumed: what `c` asks for", "      memory: 50%\n"],
+        );
         let other = drafted(&(web("requests: { cpu: 100m }") + &goal("istio-proxy")));
         assert!(!other.yaml.contains("autoscaler"), "{}", other.yaml);
         assert!(
@@ -393,6 +403,65 @@ mod tests {
         assert!(!without.yaml.contains("autoscaler"), "nobody can have a share of nothing: {}", without.yaml);
         let alone = service("default", "web", "").replace("memory: 64Mi", "cpu: 100m");
         has(&drafted(&(alone + &goal("c"))).yaml, &["      cpu: 50%\n"]);
+    }
+
+    #[test]
+    fn an_autoscaler_that_goes_by_a_share_of_what_one_container_does_not_ask_for_is_marked() {
+        let web = service("default", "web", "").replace("memory: 64Mi", "cpu: 100m");
+        let by_cpu =
+            scaler("metrics: [{ type: Resource, resource: { name: cpu, target: { type: Utilization, averageUtilization: 50 } } }]");
+        let beside = web.replace("containers: [", "containers: [{ name: istio-proxy }, ");
+        let before = web.replace("containers: [", "initContainers: [{ name: istio-proxy, restartPolicy: Always }], containers: [");
+        let marked = "    cpu_request: 0.1 # assumed: the autoscaler goes by a share of it; no file says what `istio-proxy` asks for, and so Kubernetes";
+        for pods in [&beside, &before] {
+            has(&drafted(&(pods.clone() + &by_cpu)).yaml, &[marked, "      cpu: 50%\n"]);
+            has(&drafted(&(pods.clone() + &scaler(""))).yaml, &[marked]);
+            let by_size = by_cpu.replace("averageUtilization: 50", "averageValue: 50m");
+            assert!(!drafted(&(pods.clone() + &by_size)).yaml.contains("cpu_request"), "a size is of nothing that is asked for");
+        }
+        let ends = web.replace("containers: [", "initContainers: [{ name: migrate }], containers: [");
+        assert!(!drafted(&(ends + &by_cpu)).yaml.contains("cpu_request"), "who is gone by then need not ask");
+        let of_pod = beside.replace("spec: { containers", "spec: { resources: { requests: { cpu: 300m } }, containers");
+        has(&drafted(&(of_pod + &by_cpu)).yaml, &["    cores: 0.1\n    cpu_request: 0.3\n"]);
+    }
+
+    #[test]
+    fn an_autoscaler_that_aims_at_a_size_aims_at_it_whatever_is_asked_for() {
+        let size = |size: &str| {
+            scaler(&format!(
+                "metrics: [{{ type: Resource, resource: {{ name: cpu, target: {{ type: AverageValue, averageValue: {size} }} }} }}]"
+            ))
+        };
+        let web = |resources: &str| service("default", "web", "").replace("limits: { memory: 64Mi }", resources);
+        let aims = |resources: &str, aim: &str| drafted(&(web(resources) + &size(aim))).yaml;
+        has(
+            &aims("requests: { cpu: 1 }", "250m"),
+            &["    cpu_request: 1\n", "      cpu: 25% # assumed: 0.25 cores, as a share of what is asked for\n"],
+        );
+        let told = "# assumed: what its autoscaler aims at, which is told as a share;";
+        for (resources, asked) in [("requests: { cpu: 4 }", "all containers ask for 4 cores"), ("", "no file says what is asked for")] {
+            has(&aims(resources, "250m"), &[&format!("    cpu_request: 0.25 {told} {asked}\n"), "      cpu: 100% # assumed: 0.25 cores"]);
+        }
+        has(&aims("requests: { cpu: 10m }", "2"), &["    cpu_request: 2 # assumed: ", "      cpu: 100% # assumed: 2 cores"]);
+        let memory = size("100Mi").replace("name: cpu", "name: memory");
+        has(&drafted(&(web("") + &memory)).yaml, &["request: 100MiB } # assumed: what its", "      memory: 100% # assumed: 100MiB, as"]);
+    }
+
+    #[test]
+    fn what_a_pod_asks_for_itself_counts_for_all_of_its_containers() {
+        let resources = "resources: { requests: { cpu: 3, memory: 1Gi }, limits: { cpu: 4, memory: 2Gi } }";
+        let pod = |of_pod: &str, own: &str| {
+            let web = service("default", "web", "").replace("limits: { memory: 64Mi }", own);
+            drafted(&(web.replace("spec: { containers", &format!("spec: {{ {of_pod}, containers")) + &scaler(""))).yaml
+        };
+        has(
+            &pod(resources, ""),
+            &["    cores: 4\n    cpu_request: 3\n    memory: { base: 512MiB, request: 1GiB, limit: 2GiB } # assumed: base is half"],
+        );
+        has(&pod(resources, "limits: { cpu: 1 }"), &["    cores: 1\n    cpu_request: 3\n"]);
+        let limits = "resources: { limits: { cpu: 4 } }";
+        has(&pod(limits, ""), &["    cores: 4\n    autoscaler:"]);
+        has(&pod(limits, "requests: { cpu: 1 }"), &["    cores: 4\n    cpu_request: 1\n"]);
     }
 
     #[test]
@@ -462,6 +531,71 @@ mod tests {
         let told = refused(&(web + &scaler(behavior)));
         assert_eq!(told.len(), 2, "all at once: {told:?}");
         assert!(told.iter().all(|told| told.starts_with("FD0108 m.yaml:22 ")), "{told:?}");
+    }
+
+    #[test]
+    fn what_kubernetes_refuses_of_the_aim_of_an_autoscaler_and_of_containers_is_refused_where_it_stands() {
+        let web = service("default", "web", "");
+        let metric = |target: &str| format!("metrics: [{{ type: Resource, resource: {{ name: cpu, target: {{ {target} }} }} }}]");
+        let check = |text: String, wanted: &str| assert_eq!(refused(&text), [wanted], "{text}");
+        let both = metric("type: Utilization, averageUtilization: 50, averageValue: 100m");
+        check(web.clone() + &scaler(&both), "FD0949 m.yaml:22 a metric has both `averageUtilization` and `averageValue`");
+        let neither = metric("type: Value, value: 100m");
+        check(
+            web.clone() + &scaler(&neither),
+            "FD0949 m.yaml:22 a metric of a resource has neither `averageUtilization` nor `averageValue`",
+        );
+        check(web.clone() + &scaler("minReplicas: 0"), "FD0108 m.yaml:22 `minReplicas` is 0, and must be 1 to 10000");
+        let beside = format!("minReplicas: 0\n  {}", metric("averageUtilization: 50").replace("]", ", { type: External }]"));
+        has(&drafted(&(web.clone() + &scaler(&beside))).yaml, &["      min: 1 # assumed: none, which a scenario cannot say\n"]);
+        let name = "FD0949 m.yaml:8 a second container of the pod is called `c`";
+        check(web.replace("containers: [", "containers: [{ name: c }, "), name);
+        check(web.replace("containers: [", "initContainers: [{ name: c }], containers: ["), name);
+    }
+
+    #[test]
+    fn whom_a_service_prefers_is_drafted_and_what_else_it_says_is_told() {
+        let keys = "trafficDistribution: PreferClose, sessionAffinity: ClientIP, internalTrafficPolicy: Local, externalTrafficPolicy: Cluster, publishNotReadyAddresses: true";
+        let web = service("default", "web", "").replace("spec: { selector", &format!("spec: {{ {keys}, selector"));
+        let draft = drafted(&web);
+        has(&draft.yaml, &["    prefer_zone: true\n"]);
+        let told: Vec<&str> =
+            draft.left_out.iter().filter_map(|told| told.strip_prefix("Service `web`: its `")?.split('`').next()).collect();
+        assert_eq!(told, ["internalTrafficPolicy: Local", "sessionAffinity: ClientIP", "publishNotReadyAddresses: true"]);
+        let second = "---\napiVersion: v1\nkind: Service\nmetadata: { name: all }\nspec: { selector: { app: web } }\n";
+        has(
+            &drafted(&(web.clone() + second)).yaml,
+            &["    prefer_zone: true # assumed: Service `web` says it, and `all`, which leads here as well"],
+        );
+        let node = drafted(&web.replace("PreferClose", "PreferSameNode"));
+        assert!(!node.yaml.contains("prefer_zone"), "{}", node.yaml);
+        assert!(node.left_out.iter().any(|told| told.contains("its `trafficDistribution: PreferSameNode`")), "{:?}", node.left_out);
+    }
+
+    #[test]
+    fn an_address_is_found_through_the_variables_that_it_is_made_of() {
+        let asks = |environment: &str| drafted(&(service("shop", "web", environment) + &service("shop", "my-db", "")));
+        for environment in [
+            "{ name: PGH, value: my-db }, { name: DATABASE_URL, value: 'postgres://u:p@$(PGH):5432/x' }",
+            "{ name: DATABASE_URL, value: 'postgres://$(U):$(P)@$(MY_DB_SERVICE_HOST):$(MY_DB_SERVICE_PORT)/x' }",
+            "{ name: NS, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }, { name: X, value: 'http://my-db.$(NS).svc:80/' }",
+        ] {
+            let draft = asks(environment);
+            has(&draft.yaml, &["- call: my-db # assumed: "]);
+            assert!(!draft.yaml.contains("users-of"), "{}", draft.yaml);
+            assert_eq!(draft.left_out, [""; 0], "{environment}");
+        }
+        let argument = asks("{ name: H, value: my-db }").yaml;
+        assert!(!argument.contains("- call"), "{argument}");
+        let text = (service("shop", "web", "{ name: H, value: my-db }") + &service("shop", "my-db", "")).replacen(
+            "name: c,",
+            "name: c, args: ['--db=http://$(H):80'],",
+            1,
+        );
+        has(&drafted(&text).yaml, &["- call: my-db # assumed: db names it"]);
+        // What comes later is not there yet, as in Kubernetes.
+        let gone = asks("{ name: X_URL, value: 'http://$(GONE):80/' }, { name: GONE, value: my-db }");
+        assert_eq!(gone.left_out, ["whom `web` asks at `$(GONE)`: no file says what that stands for"]);
     }
 
     #[test]

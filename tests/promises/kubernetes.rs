@@ -81,7 +81,7 @@ fn manifests_that_cannot_be_taken_are_refused_with_place_and_remedy() {
     let memory = deployment("", "          resources: { limits: { memory: 256MB } }\n");
     refused(&memory, &["FD0932", "m.yaml:11:42", "`memory` is no quantity", "256Mi"]);
     let backwards = deployment("", "          resources: { limits: { cpu: 100m }, requests: { cpu: 1 } }\n");
-    refused(&backwards, &["FD0933", "m.yaml:11:64", "asks for 1 cores of CPU, and may have 0.1 cores"]);
+    refused(&backwards, &["FD0933", "m.yaml:11:64", "asks for 1 core of CPU, and may have 0.1 cores"]);
     let twice = format!("{0}---\n{0}", deployment("", ""));
     refused(&twice, &["FD0934", "m.yaml:13:1", "after m.yaml:1", "kubectl kustomize"]);
     let surge = "  strategy: { rollingUpdate: { maxSurge: some } }\n";

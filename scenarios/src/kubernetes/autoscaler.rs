@@ -2,13 +2,12 @@
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Located;
-use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader};
 
-use crate::kubernetes::field::{at, count, items, quantity, text, within};
+use crate::kubernetes::field::{at, items, quantity, text, within};
 use crate::kubernetes::problem;
-use crate::kubernetes::workload::Pod;
+use crate::kubernetes::workload::{Pod, Requests, Resource};
 use crate::problem::MOST_REPLICAS;
 
 /// The highest share that an autoscaler may aim at, percent.
@@ -42,24 +41,25 @@ pub struct Autoscaler {
 /// What an autoscaler aims at.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Goal {
-    /// A share of the CPU that is asked for, percent.
-    Cpu(u32),
-    /// So many cores a pod.
-    Cores(f64),
-    /// So many cores, as a share of what this container asks for.
-    CoresOf(Name, f64),
-    /// A share of the memory that is asked for, percent.
-    Memory(u32),
-    /// So many bytes a pod.
-    Bytes(f64),
-    /// So many bytes, as a share of what this container asks for.
-    BytesOf(Name, f64),
+    /// What pods use of a resource.
+    Uses(Resource, Aim),
     /// The same of one container of a pod only.
-    Container(Name, Box<Self>),
+    Container(Name, Resource, Aim),
     /// A metric that pods show, and its value for one of them.
     Shown(Name, f64),
     /// Something that is not seen here, by its kind.
     Other(Name),
+}
+
+/// How much of a resource pods shall use.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Aim {
+    /// A share of what all containers ask for, percent.
+    Share(u32),
+    /// A share of what this container asks for, percent.
+    ShareOf(Name, u32),
+    /// So many cores or bytes a pod.
+    Size(f64),
 }
 
 /// How fast an autoscaler may change something in one direction.
@@ -76,8 +76,7 @@ pub struct Direction {
 }
 
 impl Autoscaler {
-    /// What it aims at of such pods. Only the container that counts is seen; a share of what it asks for itself is told as a size, which does not
-    /// depend on what the others ask for.
+    /// What it aims at of such pods. Only the container that counts is seen.
     pub fn goals_of(&self, pod: &Pod) -> Vec<Goal> {
         self.goals.iter().map(|goal| goal.of(pod)).collect()
     }
@@ -85,23 +84,15 @@ impl Autoscaler {
 
 impl Goal {
     fn of(&self, pod: &Pod) -> Self {
-        let Self::Container(container, goal) = self else { return self.clone() };
-        let unseen = |what: &str| Self::Other(Name::from(format!("{what} of the container `{container}`")));
-        let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.get() as f64);
-        let is_seen = pod.container.as_ref() == Some(container);
-        let (what, own, whole) = match **goal {
-            Self::Cpu(_) | Self::Cores(_) => ("cpu", pod.own_cpu_request, pod.cpu_request),
-            Self::Memory(_) | Self::Bytes(_) => ("memory", bytes(pod.own_memory_request), bytes(pod.memory_request)),
-            _ => return (**goal).clone(),
-        };
-        match (&**goal, own) {
-            _ if !is_seen => unseen(what),
-            (goal @ (Self::Cpu(_) | Self::Memory(_)), own) if own == whole => goal.clone(),
-            (Self::Cpu(percent), Some(own)) => Self::CoresOf(container.clone(), own * f64::from(*percent) / 100.0),
-            (Self::Memory(percent), Some(own)) => Self::BytesOf(container.clone(), own * f64::from(*percent) / 100.0),
+        let Self::Container(container, resource, aim) = self else { return self.clone() };
+        let Requests { own, all, .. } = pod.requests(*resource);
+        let unseen = || Self::Other(Name::from(format!("{} of the container `{container}`", resource.word())));
+        match aim {
+            _ if pod.container.as_ref() != Some(container) => unseen(),
             // Kubernetes does not scale by a share of what is not asked for.
-            (Self::Cpu(_) | Self::Memory(_), None) => unseen(what),
-            (goal, _) => goal.clone(),
+            Aim::Share(_) if own.is_none() => unseen(),
+            Aim::Share(percent) if own != all => Self::Uses(*resource, Aim::ShareOf(container.clone(), *percent)),
+            aim => Self::Uses(*resource, aim.clone()),
         }
     }
 }
@@ -121,8 +112,13 @@ pub fn read(reader: &mut Reader, (namespace, name): (Name, Name), node: &Node) -
     let [kind, of] = target;
     let mut goals: Vec<Goal> = items(reader, node, &["spec", "metrics"]).iter().filter_map(|node| read_goal(reader, node)).collect();
     // autoscaling/v1 knows this one only.
-    goals.extend(share(reader, node, &["spec", "targetCPUUtilizationPercentage"]).map(Goal::Cpu));
-    let min = count(reader, node, &["spec", "minReplicas"], MOST_REPLICAS);
+    goals.extend(
+        share(reader, node, &["spec", "targetCPUUtilizationPercentage"]).map(|percent| Goal::Uses(Resource::Cpu, Aim::Share(percent))),
+    );
+    // None are wanted only of what something beside the pods can bring back.
+    let is_beside = |goal: &Goal| matches!(goal, Goal::Other(kind) if matches!(&**kind, "Object" | "External"));
+    let fewest = if goals.iter().any(is_beside) { 0 } else { 1 };
+    let min = within(reader, node, &["spec", "minReplicas"], fewest..=MOST_REPLICAS);
     let max = read_max(reader, node);
     if let (Some(min), Some(max)) = (min, &max)
         && min > max.value
@@ -182,18 +178,42 @@ fn read_goal(reader: &mut Reader, node: &Node) -> Option<Goal> {
         let value = size(reader, metric, &["target", "averageValue"]).or_else(|| size(reader, metric, &["targetAverageValue"]))?;
         return Some(Goal::Shown(name, value.value));
     }
-    let resource = text(reader, metric, &["name"])?;
-    let percent = share(reader, metric, &["target", "averageUtilization"]).or_else(|| share(reader, metric, &["targetAverageUtilization"]));
-    let value = size(reader, metric, &["target", "averageValue"]).or_else(|| size(reader, metric, &["targetAverageValue"]));
-    let goal = match (&*resource, percent, value) {
-        ("cpu", Some(percent), _) => Goal::Cpu(percent),
-        ("cpu", None, Some(value)) => Goal::Cores(value.value),
-        ("memory", Some(percent), _) => Goal::Memory(percent),
-        ("memory", None, Some(value)) => Goal::Bytes(value.value),
-        _ => Goal::Other(resource),
+    let name = text(reader, metric, &["name"])?;
+    let aim = read_aim(reader, metric)?;
+    let resource = match &*name {
+        "cpu" => Resource::Cpu,
+        "memory" => Resource::Memory,
+        _ => return Some(Goal::Other(name)),
     };
     let container = if part == "containerResource" { text(reader, metric, &["container"]) } else { None };
-    Some(container.map_or(goal.clone(), |container| Goal::Container(container, Box::new(goal))))
+    Some(match container {
+        Some(container) => Goal::Container(container, resource, aim),
+        None => Goal::Uses(resource, aim),
+    })
+}
+
+/// How much of a resource: a share or a size, one of which there must be.
+fn read_aim(reader: &mut Reader, metric: &Node) -> Option<Aim> {
+    let percent = share(reader, metric, &["target", "averageUtilization"]).or_else(|| share(reader, metric, &["targetAverageUtilization"]));
+    let size = size(reader, metric, &["target", "averageValue"]).or_else(|| size(reader, metric, &["targetAverageValue"]));
+    match (percent, size) {
+        (Some(_), Some(size)) => reader.problem(problem::two_aims(&size.place)),
+        (Some(percent), None) => return Some(Aim::Share(percent)),
+        (None, Some(size)) => return Some(Aim::Size(size.value)),
+        (None, None) if is_aimed(reader, metric) => {}
+        (None, None) => {
+            let place = at(reader, metric, &["target"]).unwrap_or(metric).place.clone();
+            reader.problem(problem::no_share_or_size(&place));
+        }
+    }
+    None
+}
+
+/// Whether a share or a size stands there, right or wrong.
+fn is_aimed(reader: &mut Reader, metric: &Node) -> bool {
+    let paths: [&[&'static str]; 4] =
+        [&["target", "averageUtilization"], &["target", "averageValue"], &["targetAverageUtilization"], &["targetAverageValue"]];
+    paths.into_iter().any(|path| at(reader, metric, path).is_some())
 }
 
 fn read_direction(reader: &mut Reader, node: &Node) -> Direction {

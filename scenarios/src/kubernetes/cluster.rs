@@ -78,6 +78,10 @@ pub struct Service {
     pub targets: Vec<Port>,
     /// Whether it is asked from outside: a `LoadBalancer` or a `NodePort`.
     pub outside: bool,
+    /// Whether who asks is sent to a pod in its own zone.
+    pub prefers_zone: bool,
+    /// What is said of it that a scenario cannot say, a few words each.
+    pub unsaid: Vec<String>,
 }
 
 /// A PodDisruptionBudget.
@@ -243,7 +247,34 @@ fn read_service(reader: &mut Reader, (namespace, name): (Name, Name), node: &Nod
     }
     let kind = text(reader, node, &["spec", "type"]);
     let outside = kind.is_some_and(|kind| matches!(&*kind, "LoadBalancer" | "NodePort"));
-    Service { name, namespace, selector: texts(reader, node, &["spec", "selector"]), targets, outside }
+    let distribution = text(reader, node, &["spec", "trafficDistribution"]);
+    let is_by_zone = |distribution: &Name| matches!(&**distribution, "PreferClose" | "PreferSameZone");
+    Service {
+        name,
+        namespace,
+        selector: texts(reader, node, &["spec", "selector"]),
+        targets,
+        outside,
+        prefers_zone: distribution.as_ref().is_some_and(is_by_zone),
+        unsaid: read_unsaid(reader, node, distribution.filter(|distribution| !is_by_zone(distribution))),
+    }
+}
+
+/// What a Service says of itself that a scenario cannot say; `distribution` is whom it prefers, if that is nobody in the zone.
+fn read_unsaid(reader: &mut Reader, node: &Node, distribution: Option<Name>) -> Vec<String> {
+    let mut unsaid = Vec::new();
+    unsaid.extend(distribution.map(|said| format!("its `trafficDistribution: {said}`; here a zone is preferred, or nobody")));
+    let mut others = |key: &'static str, told: (&str, &str)| {
+        let is_said = text(reader, node, &["spec", key]).is_some_and(|said| *said == *told.0);
+        unsaid.extend(is_said.then(|| format!("its `{key}: {}`; here {}", told.0, told.1)));
+    };
+    others("internalTrafficPolicy", ("Local", "whoever asks is sent to other nodes, too"));
+    others("externalTrafficPolicy", ("Local", "requests from outside come to every node"));
+    others("sessionAffinity", ("ClientIP", "who is asked does not go by who asks"));
+    if at(reader, node, &["spec", "publishNotReadyAddresses"]).is_some_and(|node| matches!(node.value, Value::Bool(true))) {
+        unsaid.push("its `publishNotReadyAddresses: true`; here nobody is asked who is not ready".to_owned());
+    }
+    unsaid
 }
 
 fn read_budget(reader: &mut Reader, (namespace, name): (Name, Name), node: &Node) -> Budget {

@@ -7,11 +7,11 @@ use firedrill_core::yaml::quoted;
 
 use crate::defaults;
 use crate::kubernetes::assumption;
-use crate::kubernetes::autoscaler::{Autoscaler, Direction, Goal, Step};
+use crate::kubernetes::autoscaler::{Aim, Autoscaler, Direction, Goal, Step};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::field::Amount;
 use crate::kubernetes::topology::{Part, Topology, leads_to};
-use crate::kubernetes::workload::{Asks, Kind, Pod, Port, PreStop, Probe, Workload, Zones};
+use crate::kubernetes::workload::{Asks, Kind, Pod, Port, PreStop, Probe, Resource, Workload, Zones};
 use crate::problem::MOST_REPLICAS;
 
 /// Replicas of a workload that has one a node, where no file holds nodes.
@@ -20,6 +20,9 @@ const REPLICAS_OF_UNKNOWN_NODES: u32 = 3;
 const UNKNOWN_CPU_REQUEST: f64 = 0.5;
 /// Memory that a replica asks for where an autoscaler needs to know, and no file says.
 const UNKNOWN_MEMORY_REQUEST: Bytes = Bytes::new(512 << 20);
+/// The shares of what is asked for, percent, that can say what an autoscaler aims at: more a scenario does not take, and of less a whole percent is too
+/// much.
+const SHARES: std::ops::RangeInclusive<f64> = 20.0..=10_000.0;
 
 /// A draft while it is being written.
 #[derive(Debug, Default)]
@@ -43,8 +46,8 @@ struct Figures<'c> {
     replicas: (u32, Option<&'static str>),
     autoscaler: Option<&'c Autoscaler>,
     goals: Vec<Goal>,
-    cpu_request: (Option<f64>, Option<&'static str>),
-    memory_request: (Option<Bytes>, Option<&'static str>),
+    cpu_request: (Option<f64>, Option<String>),
+    memory_request: (Option<Bytes>, Option<String>),
 }
 
 /// The template that the image of a part has.
@@ -161,6 +164,7 @@ impl Page {
                 }
                 None => "a Service is asked that has no workload behind it in the files".to_owned(),
             };
+            self.services(part);
             self.assumed(4, &format!("work: [{}]", work.step), &why);
             return;
         };
@@ -173,6 +177,7 @@ impl Page {
         self.either(4, &format!("replicas: {}", figures.replicas.0), figures.replicas.1);
         self.budgets(cluster, workload);
         self.zones(cluster, &workload.pod);
+        self.services(part);
         if let Some(tag) = workload.pod.image.as_deref().and_then(assumption::tag) {
             self.line(4, &format!("version: {}", quoted(tag)));
         }
@@ -263,6 +268,18 @@ impl Page {
         }
     }
 
+    /// What the Services say that lead to a part.
+    fn services(&mut self, part: &Part<'_>) {
+        let named = |prefers: bool| part.services.iter().find(|service| service.prefers_zone == prefers).map(|service| &service.name);
+        if let Some(near) = named(true) {
+            let why = named(false).map(|other| format!("Service `{near}` says it, and `{other}`, which leads here as well, does not"));
+            self.either(4, "prefer_zone: true", why.as_deref());
+        }
+        for service in &part.services {
+            self.left_out.extend(service.unsaid.iter().map(|unsaid| format!("Service `{}`: {unsaid}", service.name)));
+        }
+    }
+
     fn resources(&mut self, pod: &Pod, figures: &Figures<'_>, template: Option<&str>) {
         if let Some(cores) = pod.cpu_limit {
             self.line(4, &format!("cores: {cores}"));
@@ -271,16 +288,17 @@ impl Page {
         if let Some(cores) = figures.cpu_request.0.filter(|request| own.is_some_and(|own| own < *request)) {
             self.assumed(4, &format!("cores: {cores}"), "no limit, so that it has what it asks for at least");
         }
-        if let Some(request) = figures.cpu_request.0.filter(|request| pod.cpu_limit != Some(*request)) {
-            self.either(4, &format!("cpu_request: {request}"), figures.cpu_request.1);
+        let (request, why) = &figures.cpu_request;
+        if let Some(request) = request.filter(|request| why.is_some() || pod.cpu_limit != Some(*request)) {
+            self.either(4, &format!("cpu_request: {request}"), why.as_deref());
         }
         let limit = pod.memory_limit;
         let request = figures.memory_request.0.filter(|request| limit != Some(*request));
         if request.is_none() && limit.is_none() {
             return;
         }
-        let used = pod.own_memory_request.or(limit).or(request).unwrap_or_default();
-        let base = half(used);
+        let used = pod.memory.own.or(pod.memory.all).map(size).or(request);
+        let base = half(used.into_iter().chain(limit).min().unwrap_or_default());
         let request = request.map_or_else(String::new, |request| format!(", request: {request}"));
         // A template has a limit of its own, which what asks for more cannot have.
         let is_above = |request: &Bytes| template.and_then(assumption::limit).is_some_and(|own| own < *request);
@@ -289,37 +307,27 @@ impl Page {
             None if figures.memory_request.0.as_ref().is_some_and(is_above) => ", limit: none".to_owned(),
             None => String::new(),
         };
-        let why = figures.memory_request.1.unwrap_or("base is half of what is asked for");
+        let why = figures.memory_request.1.as_deref().unwrap_or("base is half of what is asked for");
         self.assumed(4, &format!("memory: {{ base: {base}{request}{limit} }}"), why);
     }
 
     fn autoscaler(&mut self, autoscaler: &Autoscaler, figures: &Figures<'_>) {
         self.line(4, "autoscaler:");
-        self.line(6, &format!("min: {}", autoscaler.min.unwrap_or(1).max(1)));
+        let none = (autoscaler.min == Some(0)).then_some("none, which a scenario cannot say");
+        self.either(6, &format!("min: {}", autoscaler.min.unwrap_or(1).max(1)), none);
         self.line(6, &format!("max: {}", autoscaler.max));
-        let share = |value: f64, request: f64| ((value / request * 100.0).round() as u32).clamp(1, 10_000);
         let mut said = Vec::new();
         for goal in &figures.goals {
             let (word, text, why) = match goal {
-                Goal::Cpu(percent) => ("cpu", format!("{percent}%"), None),
-                Goal::Cores(cores) => {
-                    let percent = share(*cores, figures.cpu_request.0.unwrap_or(UNKNOWN_CPU_REQUEST));
-                    ("cpu", format!("{percent}%"), Some(format!("{cores} cores, as a share of what is asked for")))
-                }
-                Goal::CoresOf(container, cores) => {
-                    let percent = share(*cores, figures.cpu_request.0.unwrap_or(UNKNOWN_CPU_REQUEST));
-                    let why = format!("{cores} cores, a share of what `{container}` asks for, as a share of what all containers ask for");
-                    ("cpu", format!("{percent}%"), Some(why))
-                }
-                Goal::Memory(percent) => ("memory", format!("{percent}%"), None),
-                Goal::Bytes(bytes) => {
-                    let percent = share(*bytes, figures.memory_request.0.unwrap_or(UNKNOWN_MEMORY_REQUEST).get() as f64);
-                    ("memory", format!("{percent}%"), Some("a size, as a share of what is asked for".to_owned()))
-                }
-                Goal::BytesOf(container, bytes) => {
-                    let percent = share(*bytes, figures.memory_request.0.unwrap_or(UNKNOWN_MEMORY_REQUEST).get() as f64);
-                    let why = format!("a share of what `{container}` asks for, as a share of what all containers ask for");
-                    ("memory", format!("{percent}%"), Some(why))
+                Goal::Uses(resource, Aim::Share(percent) | Aim::ShareOf(_, percent)) => (resource.word(), format!("{percent}%"), None),
+                Goal::Uses(resource, Aim::Size(size)) => {
+                    let request = match resource {
+                        Resource::Cpu => figures.cpu_request.0,
+                        Resource::Memory => figures.memory_request.0.map(|bytes| bytes.get() as f64),
+                    };
+                    let percent = (size / request.unwrap_or(*size) * 100.0).round().clamp(1.0, *SHARES.end());
+                    let why = format!("{}, as a share of what is asked for", resource.text(*size));
+                    (resource.word(), format!("{percent}%"), Some(why))
                 }
                 Goal::Shown(name, value) if counts_requests(name) && *value >= 1e-3 => {
                     ("requests", format!("{value}/s"), Some(format!("{name} counts requests a second")))
@@ -438,27 +446,63 @@ fn figures<'c>(cluster: &Cluster, part: &Part<'_>, autoscaler: Option<&'c Autosc
         }
         workload => (workload.and_then(|workload| workload.replicas).unwrap_or(1), None),
     };
-    let mut figures = (pod.cpu_request, None);
-    let mut memory = (pod.memory_request, None);
     let goals = autoscaler.map_or_else(Vec::new, |autoscaler| autoscaler.goals_of(pod));
+    let (mut cpu, mut memory) = ((pod.cpu.all, None), (pod.memory.all, None));
     if let Some(autoscaler) = autoscaler {
         let (min, max) = (autoscaler.min.unwrap_or(1).max(1), autoscaler.max);
         if !(min..=max).contains(&replicas.0) {
             replicas = (replicas.0.clamp(min, max), Some("what the autoscaler would make of it at once"));
         }
-        let by_cpu = goals.is_empty() || goals.iter().any(|goal| matches!(goal, Goal::Cpu(_) | Goal::Cores(_) | Goal::CoresOf(..)));
-        if by_cpu && figures.0.is_none() {
-            figures = (
-                Some(UNKNOWN_CPU_REQUEST),
-                Some("the autoscaler goes by a share of it; where no file says it, Kubernetes would not scale"),
-            );
+        // Of nothing that is said it goes by the CPU.
+        let usual = goals.is_empty().then_some(&Aim::Share(0));
+        let first = |of: Resource| {
+            goals.iter().find_map(|goal| {
+                if let Goal::Uses(resource, aim) = goal
+                    && *resource == of
+                {
+                    Some(aim)
+                } else {
+                    None
+                }
+            })
+        };
+        if let Some(aim) = usual.or_else(|| first(Resource::Cpu)) {
+            cpu = requested(pod, (Resource::Cpu, aim), UNKNOWN_CPU_REQUEST);
         }
-        if goals.iter().any(|goal| matches!(goal, Goal::Memory(_) | Goal::Bytes(_) | Goal::BytesOf(..))) && memory.0.is_none() {
-            let why = "the autoscaler goes by a share of the request; where no file says it, Kubernetes would not scale";
-            memory = (Some(UNKNOWN_MEMORY_REQUEST), Some(why));
+        if let Some(aim) = first(Resource::Memory) {
+            memory = requested(pod, (Resource::Memory, aim), UNKNOWN_MEMORY_REQUEST.get() as f64);
         }
     }
-    Figures { replicas, autoscaler, goals, cpu_request: figures, memory_request: memory }
+    Figures { replicas, autoscaler, goals, cpu_request: cpu, memory_request: (memory.0.map(size), memory.1) }
+}
+
+/// What a replica asks for where an autoscaler goes by it, and why so much if no file says just that.
+fn requested(pod: &Pod, (resource, aim): (Resource, &Aim), unknown: f64) -> (Option<f64>, Option<String>) {
+    let requests = pod.requests(resource);
+    let all = || {
+        requests
+            .all
+            .map_or_else(|| "no file says what is asked for".to_owned(), |all| format!("all containers ask for {}", resource.text(all)))
+    };
+    match aim {
+        Aim::Share(_) if requests.all.is_none() => {
+            let why = "the autoscaler goes by a share of it; where no file says it, Kubernetes would not scale";
+            (Some(unknown), Some(why.to_owned()))
+        }
+        Aim::Share(_) if requests.without.is_empty() => (requests.all, None),
+        Aim::Share(_) => {
+            let silent = requests.without.join("`, `");
+            let why =
+                format!("the autoscaler goes by a share of it; no file says what `{silent}` asks for, and so Kubernetes would not scale");
+            (requests.all, Some(why))
+        }
+        Aim::ShareOf(container, _) => {
+            let why = format!("what `{container}` asks for, of which its autoscaler aims at a share; {}", all());
+            (requests.own, Some(why))
+        }
+        Aim::Size(size) if requests.all.is_some_and(|all| SHARES.contains(&(size / all * 100.0).round())) => (requests.all, None),
+        Aim::Size(size) => (resource.rounded(*size), Some(format!("what its autoscaler aims at, which is told as a share; {}", all()))),
+    }
 }
 
 /// Whether requests come to a port: one that a Service leads to, or any of the container where none does.
@@ -485,9 +529,7 @@ fn counts_requests(name: &str) -> bool {
 fn goal_word(goal: &Goal) -> &str {
     match goal {
         Goal::Shown(name, _) | Goal::Other(name) => name,
-        Goal::Cpu(_) | Goal::Cores(_) | Goal::CoresOf(..) => "cpu",
-        Goal::Memory(_) | Goal::Bytes(_) | Goal::BytesOf(..) => "memory",
-        Goal::Container(_, goal) => goal_word(goal),
+        Goal::Uses(resource, _) | Goal::Container(_, resource, _) => resource.word(),
     }
 }
 
@@ -508,6 +550,11 @@ fn direction_text(direction: &Direction) -> Option<String> {
         parts.push("select: smallest".to_owned());
     }
     (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
+}
+
+/// A size of so many bytes.
+fn size(bytes: f64) -> Bytes {
+    Bytes::new(bytes as u64)
 }
 
 /// Half of a size, in whole MiB where there are any.

@@ -25,8 +25,8 @@ pub fn quantity(place: &Place, what: &str) -> Problem {
 
 /// A request that is more than the limit.
 #[must_use]
-pub fn request_above_limit(place: &Place, what: &str, request: &str, limit: &str) -> Problem {
-    Problem::at("FD0933", place, format!("a container asks for {request} of {what}, and may have {limit}"))
+pub fn request_above_limit(place: &Place, (who, what): (&str, &str), request: &str, limit: &str) -> Problem {
+    Problem::at("FD0933", place, format!("a {who} asks for {request} of {what}, and may have {limit}"))
         .remedy("Kubernetes refuses this: let the request be no more than the limit")
 }
 
@@ -147,6 +147,27 @@ pub fn two_budgets(place: &Place) -> Problem {
 #[must_use]
 pub fn no_aim(place: &Place) -> Problem {
     Problem::at("FD0949", place, "an autoscaler aims at 0").remedy("Kubernetes refuses this: write more than 0")
+}
+
+/// A metric of a resource that aims at a share and at a size.
+#[must_use]
+pub fn two_aims(place: &Place) -> Problem {
+    Problem::at("FD0949", place, "a metric has both `averageUtilization` and `averageValue`")
+        .remedy("Kubernetes refuses this: write one of them")
+}
+
+/// A metric of a resource that aims at neither.
+#[must_use]
+pub fn no_share_or_size(place: &Place) -> Problem {
+    Problem::at("FD0949", place, "a metric of a resource has neither `averageUtilization` nor `averageValue`")
+        .remedy("Kubernetes refuses this: write one of them")
+}
+
+/// A container that is called as another one of its pod.
+#[must_use]
+pub fn second_container(place: &Place, name: &str) -> Problem {
+    Problem::at("FD0949", place, format!("a second container of the pod is called `{name}`"))
+        .remedy("Kubernetes refuses this: let each have a name of its own, those of `initContainers` too")
 }
 
 /// An autoscaler that says no bound.

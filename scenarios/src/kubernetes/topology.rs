@@ -203,7 +203,7 @@ impl<'c> Topology<'c> {
         let mut unseen = Vec::new();
         for workload in &cluster.workloads {
             let is_unseen = |setting: &Setting| match setting {
-                Setting::Known { .. } => false,
+                Setting::Known { .. } | Setting::Argument { .. } | Setting::Field { .. } => false,
                 Setting::Entry { map, .. } | Setting::All(map) => !cluster.maps.contains_key(&(workload.namespace.clone(), map.clone())),
                 Setting::Secret => true,
             };
@@ -222,13 +222,16 @@ impl<'c> Topology<'c> {
         for workload in &cluster.workloads {
             let mut strangers: BTreeSet<String> = BTreeSet::new();
             let mut outside: BTreeSet<String> = BTreeSet::new();
+            let mut unknown: BTreeSet<String> = BTreeSet::new();
             each_setting(cluster, workload, &mut |name, value| {
                 let known = (hosts, &cluster.unplaced);
                 for (host, is_sure) in addresses(name, value) {
                     if self::known(host, &workload.namespace, known).is_some() {
                         continue;
                     }
-                    if is_sure && is_of_cluster(host) {
+                    if host.contains("$(") {
+                        unknown.extend(is_sure.then(|| host.to_owned()));
+                    } else if is_sure && is_of_cluster(host) {
                         strangers.insert(host.to_owned());
                     } else if is_elsewhere(host) && !is_mailbox(value, host) {
                         outside.insert(host.to_owned());
@@ -241,6 +244,10 @@ impl<'c> Topology<'c> {
                     "whom `{}` asks outside of the files, at `{outside}`: a service of the scenario can stand for each",
                     workload.name
                 ));
+            }
+            if !unknown.is_empty() {
+                let unknown = unknown.into_iter().collect::<Vec<_>>().join("`, `");
+                self.left_out.push(format!("whom `{}` asks at `{unknown}`: no file says what that stands for", workload.name));
             }
             if !strangers.is_empty() {
                 let strangers = strangers.into_iter().collect::<Vec<_>>().join("`, `");
@@ -337,21 +344,90 @@ fn hosts_of<'c>(cluster: &Cluster, workload: &Workload, hosts: &BTreeSet<(&'c st
     found
 }
 
-/// Every name and value of a workload's environment and arguments, as far as the files show them.
+/// Every name and value of a workload's environment and arguments, as far as the files show them, with what `$(VAR)` stands for: in a variable one that
+/// comes before it, in an argument any. Values out of ConfigMaps are taken as they are.
 fn each_setting(cluster: &Cluster, workload: &Workload, look: &mut dyn FnMut(&str, &str)) {
     let map = |name: &Name| cluster.maps.get(&(workload.namespace.clone(), name.clone()));
+    let mut variables: BTreeMap<String, String> = BTreeMap::new();
+    let value_of = |value: &str, variables: &BTreeMap<String, String>| {
+        expanded(value, |name| variables.get(name).cloned().or_else(|| link(cluster, &workload.namespace, name)))
+    };
     for setting in &workload.pod.settings {
         match setting {
-            Setting::Known { name, value } => look(name, value),
+            Setting::Known { name, value } => {
+                let value = value_of(value, &variables);
+                look(name, &value);
+                variables.insert(name.to_string(), value);
+            }
+            Setting::Argument { name, value } => look(name, &value_of(value, &variables)),
             Setting::Entry { name, map: of, key } => {
                 if let Some(value) = map(of).and_then(|entries| entries.get(key)) {
                     look(name, value);
+                    variables.insert(name.to_string(), value.to_string());
                 }
             }
-            Setting::All(of) => map(of).into_iter().flatten().for_each(|(name, value)| look(name, value)),
+            Setting::All(of) => {
+                for (name, value) in map(of).into_iter().flatten() {
+                    look(name, value);
+                    variables.insert(name.to_string(), value.to_string());
+                }
+            }
+            Setting::Field { name, path } => {
+                variables.extend(own(workload, path).map(|value| (name.to_string(), value)));
+            }
             Setting::Secret => {}
         }
     }
+}
+
+/// What stands at a path of a pod, as far as addresses are made of it. The first pod stands for all.
+fn own(workload: &Workload, path: &str) -> Option<String> {
+    match path {
+        "metadata.namespace" => Some(workload.namespace.to_string()),
+        "metadata.name" => Some(format!("{}-0", workload.name)),
+        "status.podIP" | "status.podIPs" => Some("localhost".to_owned()),
+        _ => None,
+    }
+}
+
+/// What a variable holds that Kubernetes gives to every container for a Service of its namespace (`CART_SERVICE_HOST`), as far as addresses are made of it.
+fn link(cluster: &Cluster, namespace: &str, name: &str) -> Option<String> {
+    let (of, is_host) = match name.strip_suffix("_SERVICE_HOST") {
+        Some(of) => (of, true),
+        None => (name.strip_suffix("_SERVICE_PORT")?, false),
+    };
+    let is_it = |service: &&Service| *service.namespace == *namespace && service.name.to_ascii_uppercase().replace('-', "_") == of;
+    let service = cluster.services.iter().find(is_it)?;
+    // Which port it is tells nobody who is asked.
+    Some(if is_host { service.name.to_string() } else { "80".to_owned() })
+}
+
+/// A value with what each `$(VAR)` stands for, as Kubernetes expands it: what nobody defines stays as it is, and `$$` is a `$`.
+fn expanded(value: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+    // What stands for ever more of itself comes to an end: no address is so long.
+    const LONGEST: usize = 4096;
+    let mut text = String::new();
+    let mut rest = value;
+    while let Some(at) = rest.find('$') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let name = reference(rest);
+        let length = name.map_or_else(|| if rest.starts_with("$$") { 2 } else { 1 }, |name| name.len() + 3);
+        match name.and_then(&variable).filter(|value| text.len() + value.len() <= LONGEST) {
+            Some(value) => text.push_str(&value),
+            None if name.is_some() => text.push_str(&rest[..length]),
+            None => text.push('$'),
+        }
+        rest = &rest[length..];
+    }
+    text + rest
+}
+
+/// The name in a `$(VAR)` with which a text begins.
+fn reference(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("$(")?;
+    let end = inner.find(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c)))?;
+    (end > 0 && inner[end..].starts_with(')')).then(|| &inner[..end])
 }
 
 /// All Services, by namespace and name, and the names of those that name no namespace.
@@ -402,25 +478,54 @@ fn addresses<'v>(name: &str, value: &'v str) -> Vec<(&'v str, bool)> {
         return Vec::new();
     }
     let is_address = ADDRESSES.iter().any(|word| upper.contains(word)) && !upper.ends_with("SERVICE_NAME");
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(start) = value[from..].find(is_part).map(|at| from + at) {
-        let end = value[start..].find(|c| !is_part(c)).map_or(value.len(), |at| start + at);
-        from = end;
+    let mut end = 0;
+    while let Some((start, part)) = next_part(value, end) {
+        end = start + part;
         let host = value[start..end].trim_matches('.');
+        // What stands there in `u:p@tcp(db:3306)/x` is a protocol.
+        if value[..start].ends_with('@') && value[end..].starts_with('(') {
+            continue;
+        }
         let has_port = value[end..].strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         let is_user = is_user(value, (start, end), has_port);
         let is_address_itself = value[..start].ends_with("//") || value[..start].ends_with('@');
-        let is_host = !is_user && (is_address_itself || has_port);
+        let is_told = has_port || is_keyed(&value[..start]);
+        let is_host = !is_user && (is_address_itself || is_told);
         let is_whole = is_address && start == 0 && end == value.trim_end().len();
         if is_host || is_whole || host.contains(".svc") {
             // A word and a number may be anything where nothing says that it is an address.
-            let is_sure = host.contains(".svc") || !is_user && (is_address_itself || has_port && is_address);
+            let is_sure = host.contains(".svc") || !is_user && (is_address_itself || is_told && is_address);
             found.push((host, is_sure));
         }
     }
     found
+}
+
+/// Where the next thing begins that may be a host, and how long it is: letters, digits, `-`, `.` and what is `$(VAR)` still.
+fn next_part(value: &str, from: usize) -> Option<(usize, usize)> {
+    let start = from + value[from..].char_indices().map(|(at, _)| at).find(|at| letters(&value[from + at..]) > 0)?;
+    let mut length = 0;
+    loop {
+        match letters(&value[start + length..]) {
+            0 => return Some((start, length)),
+            more => length += more,
+        }
+    }
+}
+
+/// How long the part of a host is with which a text begins: a letter or so, or a whole `$(VAR)`.
+fn letters(text: &str) -> usize {
+    let letter = usize::from(text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.'));
+    reference(text).map_or(letter, |name| name.len() + 3)
+}
+
+/// Whether what stands before a name says that it is a host: `host=db port=5432`.
+fn is_keyed(before: &str) -> bool {
+    let word =
+        before.strip_suffix('=').and_then(|before| before.rsplit(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).next());
+    word.map(|word| word.trim_start_matches('-'))
+        .is_some_and(|word| ["host", "hostaddr", "server"].iter().any(|key| word.eq_ignore_ascii_case(key)))
 }
 
 /// Whether a name is who asks, with a password perhaps, and not who is asked: it stands before an `@`. Between `//` and that there may be whatever RFC 3986
@@ -558,6 +663,12 @@ mod tests {
         check("HOSTS", "cart:80|owner@x", &["cart"]);
         check("DB", "redis://redis:c2VjcmV0Cg==@cart:6379", &["cart"]);
         check("CART_IMAGE", "cart:7", &[]);
+        check("KV", "host=db.data port=5432 user=redis", &["db"]);
+        check("KV", "user=u;Server=redis;", &["redis"]);
+        check("", "psql --host=cart", &["cart"]);
+        check("KV", "virtualhost=cart, vhost.host=cart", &[]);
+        check("DSN", "u:p@tcp(redis:6379)/x", &["redis"]);
+        check("X", "http://$(GONE):80/", &[]);
     }
 
     #[test]
@@ -574,6 +685,26 @@ mod tests {
         assert_eq!(sure("X", "amqp://user:pw@mq"), ["mq"]);
         assert_eq!(sure("BROKER_URL", "amqp://orders:s&cret@mq:5672"), ["mq"]);
         assert_eq!(sure("X", "a.b.svc"), ["a.b.svc"]);
+        assert_eq!(sure("MYSQL_DSN", "u:p@tcp(mysql:3306)/x"), ["mysql"]);
+        assert_eq!(sure("MYSQL_DSN", "$(U):$(P)@tcp(mysql:3306)/x"), ["mysql"]);
+        assert_eq!(sure("PG_DSN", "host=db2 port=5432"), ["db2"]);
+        assert!(sure("KV", "host=db2 port=5432").is_empty());
+        assert_eq!(sure("X", "postgres://$(U):$(P)@$(H):$(PORT)/x"), ["$(H)"]);
+        assert_eq!(sure("X", "http://a.$(NS).svc/, http://$(cat x):80/"), ["a.$(NS).svc"]);
+    }
+
+    #[test]
+    fn a_reference_is_what_its_variable_holds_and_else_stays() {
+        let check = |value: &str, want: &str| assert_eq!(expanded(value, |name| (name == "H").then(|| "cart".to_owned())), want);
+        check("http://$(H):80/$(H)", "http://cart:80/cart");
+        check("$(GONE).$(H)", "$(GONE).cart");
+        check("$$(H) costs 3$", "$(H) costs 3$");
+        check("$(H $(H) $() ${H} é$(H)", "$(H cart $() ${H} écart");
+        let mut value = "a".repeat(100);
+        for _ in 0..100 {
+            value = expanded("$(V)$(V)", |_| Some(value.clone()));
+        }
+        assert!(value.len() < 10_000, "it ends: {}", value.len());
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firedrill_core::name::Name;
-use firedrill_core::problem::Located;
 use firedrill_core::quantity::Bytes;
 use firedrill_core::time::Span;
 use firedrill_core::yaml::{Node, Reader, Value};
@@ -90,16 +89,12 @@ pub struct Pod {
     pub beside: Vec<Name>,
     /// Cores that the container may have.
     pub cpu_limit: Option<f64>,
-    /// Cores that the container itself asks for.
-    pub own_cpu_request: Option<f64>,
-    /// Cores that all containers ask for.
-    pub cpu_request: Option<f64>,
+    /// Cores that it asks for.
+    pub cpu: Requests,
     /// Memory that the container may have.
     pub memory_limit: Option<Bytes>,
-    /// Memory that the container itself asks for.
-    pub own_memory_request: Option<Bytes>,
-    /// Memory that all containers ask for.
-    pub memory_request: Option<Bytes>,
+    /// Bytes that it asks for.
+    pub memory: Requests,
     /// Ports that the container opens, with their names.
     pub ports: Vec<(Option<Name>, u32)>,
     /// What restarts it.
@@ -116,6 +111,65 @@ pub struct Pod {
     pub grace: Option<Span>,
     /// Where it stands.
     pub zones: Zones,
+}
+
+/// What containers ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Cores.
+    Cpu,
+    /// Bytes.
+    Memory,
+}
+
+impl Resource {
+    /// Its name in manifests and in scenarios.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// An amount as it is counted, in thousandths of a core or in bytes; none if it is nothing.
+    pub fn rounded(self, amount: f64) -> Option<f64> {
+        let rounded = match self {
+            // A sum of fractions may be off by a hair, which is not worth a thousandth.
+            Self::Cpu => (amount * 1e3 - 1e-6).ceil() / 1e3,
+            Self::Memory => amount.ceil(),
+        };
+        Some(rounded).filter(|amount| *amount > 0.0)
+    }
+
+    /// So many cores or bytes, for people.
+    pub fn text(self, amount: f64) -> String {
+        match self {
+            Self::Cpu if amount == 1.0 => "1 core".to_owned(),
+            Self::Cpu => format!("{amount} cores"),
+            Self::Memory => Bytes::new(amount as u64).to_string(),
+        }
+    }
+}
+
+/// What a pod asks for of one resource, in cores or bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// What the container that counts asks for itself.
+    pub own: Option<f64>,
+    /// What all ask for.
+    pub all: Option<f64>,
+    /// The containers that ask for nothing, where the pod does not ask for all of them.
+    pub without: Vec<Name>,
+}
+
+impl Pod {
+    /// What it asks for of a resource.
+    pub const fn requests(&self, resource: Resource) -> &Requests {
+        match resource {
+            Resource::Cpu => &self.cpu,
+            Resource::Memory => &self.memory,
+        }
+    }
 }
 
 /// A probe.
@@ -160,12 +214,26 @@ pub enum Port {
 /// An entry of an environment or an argument.
 #[derive(Clone, Debug)]
 pub enum Setting {
-    /// A name and a value.
+    /// A variable and its value.
     Known {
-        /// The variable, or the option.
+        /// The variable.
         name: Name,
         /// What it holds.
         value: Name,
+    },
+    /// An argument.
+    Argument {
+        /// The option, as far as it has a name.
+        name: Name,
+        /// What it holds.
+        value: Name,
+    },
+    /// What Kubernetes knows of the pod, under a name.
+    Field {
+        /// The variable.
+        name: Name,
+        /// Where it stands in the pod.
+        path: Name,
     },
     /// One entry of a ConfigMap, under a name.
     Entry {
@@ -324,10 +392,11 @@ fn read_pod(reader: &mut Reader, named: (&Name, Option<&Name>), node: &Node) -> 
     let containers = items(reader, node, &["containers"]);
     let main = main_container(reader, containers, named);
     let Some(own) = containers.get(main) else { return Pod::default() };
+    let first = items(reader, node, &["initContainers"]);
+    check_names(reader, first.iter().chain(containers));
     // One that is started before the others and stays is beside them.
-    let (stays, before): (Vec<&Node>, Vec<&Node>) = items(reader, node, &["initContainers"])
-        .iter()
-        .partition(|container| text(reader, container, &["restartPolicy"]).is_some_and(|policy| &*policy == "Always"));
+    let (stays, before): (Vec<&Node>, Vec<&Node>) =
+        first.iter().partition(|container| text(reader, container, &["restartPolicy"]).is_some_and(|policy| &*policy == "Always"));
     let beside = containers.iter().enumerate().filter(|(index, _)| *index != main).map(|(_, other)| other);
     let others: Vec<&Node> = beside.chain(stays).collect();
     let mut pod = Pod {
@@ -345,9 +414,22 @@ fn read_pod(reader: &mut Reader, named: (&Name, Option<&Name>), node: &Node) -> 
         zones: read_zones(reader, node),
         ..Pod::default()
     };
-    read_resources(reader, own, &others, &mut pod);
+    read_resources(reader, node, (own, &others), &mut pod);
     check_sleep(reader, own, pod.grace);
     pod
+}
+
+/// Refuses containers of one name.
+fn check_names<'n>(reader: &mut Reader, containers: impl Iterator<Item = &'n Node>) {
+    let mut known = BTreeSet::new();
+    for container in containers {
+        if let Some(place) = at(reader, container, &["name"])
+            && let Some(name) = text(reader, container, &["name"])
+            && !known.insert(name.clone())
+        {
+            reader.problem(problem::second_container(&place.place, &name));
+        }
+    }
 }
 
 fn read_port(reader: &mut Reader, node: &Node) -> Option<(Option<Name>, u32)> {
@@ -355,39 +437,55 @@ fn read_port(reader: &mut Reader, node: &Node) -> Option<(Option<Name>, u32)> {
     Some((text(reader, node, &["name"]), number))
 }
 
-/// The limits of the container that counts; what all of them ask for together, as schedulers and autoscalers count it.
-fn read_resources(reader: &mut Reader, own: &Node, others: &[&Node], pod: &mut Pod) {
-    // A sum of fractions may be off by a hair, which is not worth a thousandth.
-    let least = |cores: f64| Some((cores * 1e3 - 1e-6).ceil() / 1e3).filter(|cores| *cores > 0.0);
-    let bytes = |bytes: f64| Some(Bytes::new(bytes.ceil() as u64)).filter(|bytes| bytes.get() > 0);
-    let limit = |reader: &mut Reader, of| quantity(reader, own, &["resources", "limits", of]);
-    let (cpu, memory) = (limit(reader, "cpu"), limit(reader, "memory"));
-    let own_cpu = request(reader, own, "cpu", cpu.as_ref());
-    let own_memory = request(reader, own, "memory", memory.as_ref());
-    let sum = |reader: &mut Reader, own: Option<f64>, of: &'static str| {
-        let others = others.iter().filter_map(|other| {
-            let limit = quantity(reader, other, &["resources", "limits", of]);
-            request(reader, other, of, limit.as_ref())
-        });
-        own.into_iter().chain(others).reduce(|sum, more| sum + more)
+/// What a pod asks for, as schedulers and autoscalers count it, and what the container that counts may have: its own limits, or else the pod's.
+fn read_resources(reader: &mut Reader, node: &Node, containers: (&Node, &[&Node]), pod: &mut Pod) {
+    let (cpu, cores) = read_resource(reader, node, containers, Resource::Cpu);
+    let (memory, bytes) = read_resource(reader, node, containers, Resource::Memory);
+    pod.cpu = cpu;
+    pod.memory = memory;
+    pod.cpu_limit = cores;
+    pod.memory_limit = bytes.map(|bytes| Bytes::new(bytes as u64));
+    // Autoscalers go by the pod, not by its containers, if it asks for anything itself.
+    let asks = |reader: &mut Reader, of| {
+        let (request, limit) = request(reader, node, ("pod", of));
+        request.or(limit).is_some()
     };
-    pod.own_cpu_request = own_cpu.and_then(least);
-    pod.cpu_request = sum(reader, own_cpu, "cpu").and_then(least);
-    pod.memory_request = sum(reader, own_memory, "memory").and_then(bytes);
-    pod.own_memory_request = own_memory.and_then(bytes);
-    pod.cpu_limit = cpu.and_then(|limit| least(limit.value));
-    pod.memory_limit = memory.and_then(|limit| bytes(limit.value));
+    if asks(reader, Resource::Cpu) || asks(reader, Resource::Memory) {
+        pod.cpu.without.clear();
+        pod.memory.without.clear();
+    }
 }
 
-/// What a container asks for; a limit stands for it where it says nothing, as in Kubernetes.
-fn request(reader: &mut Reader, container: &Node, of: &'static str, limit: Option<&Located<f64>>) -> Option<f64> {
-    let Some(request) = quantity(reader, container, &["resources", "requests", of]) else { return limit.map(|limit| limit.value) };
-    if let Some(limit) = limit.filter(|limit| limit.value < request.value) {
-        let told = |value: f64| if of == "memory" { Bytes::new(value as u64).to_string() } else { format!("{value} cores") };
-        let what = if of == "memory" { "memory" } else { "CPU" };
-        reader.problem(problem::request_above_limit(&request.place, what, &told(request.value), &told(limit.value)));
+/// What is asked for of a resource, and how much of it the container that counts may have.
+fn read_resource(reader: &mut Reader, node: &Node, (own, others): (&Node, &[&Node]), of: Resource) -> (Requests, Option<f64>) {
+    let (own_request, own_limit) = request(reader, own, ("container", of));
+    let (pod_request, pod_limit) = request(reader, node, ("pod", of));
+    let mut sum: Option<f64> = None;
+    let mut without = Vec::new();
+    for container in std::iter::once(&own).chain(others) {
+        // A limit stands for a request that is not said, as in Kubernetes.
+        match request(reader, container, ("container", of)) {
+            (None, None) => without.extend(text(reader, container, &["name"])),
+            (request, limit) => sum = Some(sum.unwrap_or(0.0) + request.or(limit).unwrap_or(0.0)),
+        }
     }
-    Some(request.value)
+    let rounded = |amount: Option<f64>| amount.and_then(|amount| of.rounded(amount));
+    // The limit of a pod does so only where no container asks for anything.
+    let all = pod_request.or(sum).or(pod_limit);
+    (Requests { own: rounded(own_request.or(own_limit)), all: rounded(all), without }, rounded(own_limit.or(pod_limit)))
+}
+
+/// What a container or a pod asks for, and what it may have.
+fn request(reader: &mut Reader, node: &Node, (who, of): (&str, Resource)) -> (Option<f64>, Option<f64>) {
+    let request = quantity(reader, node, &["resources", "requests", of.word()]);
+    let limit = quantity(reader, node, &["resources", "limits", of.word()]);
+    if let (Some(request), Some(limit)) = (&request, &limit)
+        && request.value > limit.value
+    {
+        let what = if of == Resource::Memory { "memory" } else { "CPU" };
+        reader.problem(problem::request_above_limit(&request.place, (who, what), &of.text(request.value), &of.text(limit.value)));
+    }
+    (request.map(|request| request.value), limit.map(|limit| limit.value))
 }
 
 /// Refuses a handler that sleeps for longer than there is time; how long a command takes the API server does not know.
@@ -458,6 +556,8 @@ fn read_settings(reader: &mut Reader, container: &Node) -> Vec<Setting> {
         } else if let Some(reference) = at(reader, entry, &["valueFrom", "configMapKeyRef"]) {
             let (map, key) = (text(reader, reference, &["name"]), text(reader, reference, &["key"]));
             settings.extend(map.zip(key).map(|(map, key)| Setting::Entry { name, map, key }));
+        } else if let Some(path) = text(reader, entry, &["valueFrom", "fieldRef", "fieldPath"]) {
+            settings.push(Setting::Field { name, path });
         } else if at(reader, entry, &["valueFrom", "secretKeyRef"]).is_some() {
             settings.push(Setting::Secret);
         }
@@ -465,7 +565,7 @@ fn read_settings(reader: &mut Reader, container: &Node) -> Vec<Setting> {
     for argument in [items(reader, container, &["command"]), items(reader, container, &["args"])].concat() {
         if let Value::Text(text) = &argument.value {
             let (name, value) = text.split_once('=').unwrap_or(("", text));
-            settings.push(Setting::Known { name: Name::new(name), value: Name::new(value) });
+            settings.push(Setting::Argument { name: Name::new(name), value: Name::new(value) });
         }
     }
     settings
