@@ -15,6 +15,7 @@ use crate::calibration::Calibrations;
 use crate::drill::{Answer, Routing};
 use crate::failure::Failure;
 use crate::kind::Kind;
+use crate::ledger::{Chain, FOLDER};
 use crate::library;
 use crate::load::{Shelf, Source};
 use crate::project::Project;
@@ -63,6 +64,16 @@ impl Home {
             Some(evidence) => evidence.applied(answer),
             None => answer,
         })
+    }
+
+    /// A chain of a ledger as far as it is to be believed, by who the project says that there is; that of another folder than the project's as it stands there.
+    #[must_use]
+    pub fn believed(&self, folder: &Path, chain: Chain) -> Chain {
+        let is_own = folder.canonicalize().ok() == self.base.join(FOLDER).canonicalize().ok();
+        match self.project.as_ref().filter(|_| is_own) {
+            Some(project) => project.promotions.believed(chain),
+            None => chain,
+        }
     }
 
     /// What drills have shown of policies; `None` if the project names no file of that.

@@ -8,7 +8,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firedrill_core::action::Target;
+use firedrill_core::action::{Action, Target};
 use firedrill_core::journal::{Event, LabelSet};
 use firedrill_core::name::Name;
 use firedrill_core::time::Span;
@@ -20,6 +20,9 @@ use crate::ledger::{Chain, Hashes, Labelled, UnreadAct, What};
 
 pub use pagerduty::read_pagerduty;
 pub use words::{Told, told_of};
+
+/// What is shorter may be a word that names nothing, such as an article.
+const SHORT: usize = 3;
 
 /// People are told of an incident, and end it, at most so long before or after a policy takes it up: 15 minutes.
 const APART: SignedDuration = SignedDuration::from_mins(15);
@@ -104,15 +107,13 @@ pub struct Before {
     pub wrong: bool,
     /// Live detection time as a multiple of the one in simulation.
     pub detection_ratio: Option<f64>,
-    /// What was said of it, which ends with where people's side came from.
-    pub detail: String,
+    /// Where people's side came from, of every time that it was compared.
+    pub by: BTreeSet<String>,
 }
 
-impl Before {
-    /// Whether it was compared by a story.
-    fn is_by(&self, story: &Story) -> bool {
-        self.detail.ends_with(&format!(" ({})", story.name))
-    }
+/// Where people's side came from, of what was said of a comparison: it ends with that. `None`: it does not.
+fn source_of(detail: &str) -> Option<&str> {
+    Some(detail.strip_suffix(')')?.rsplit_once(" (")?.1)
 }
 
 /// A policy beside people, in one incident.
@@ -201,14 +202,20 @@ pub fn once(stories: Vec<Story>) -> Vec<Story> {
 /// For each incident the story that is told of it: a story is of one incident. That is the one that was compared by it before; else one that it names, and not
 /// only its alert; and of those the one that is nearest in time.
 fn each_once(taken: &[TakenUp], stories: &[Story]) -> Vec<Option<usize>> {
-    let values: BTreeSet<(&Name, &Name)> = taken.iter().flat_map(TakenUp::named).collect();
     let mut pairs: Vec<((bool, bool, SignedDuration, usize), usize)> = Vec::new();
     for (index, story) in stories.iter().enumerate() {
-        let told: BTreeSet<(&Name, &Name)> = values.iter().filter(|(_, value)| story.mentions(value)).copied().collect();
-        for (place, own) in taken.iter().enumerate().filter(|(_, own)| story.is_about(own) && !story.is_of_another(own, &told)) {
-            let is_new = !own.before.as_ref().is_some_and(|before| before.is_by(story));
-            let is_vague = !own.named().any(|value| told.contains(&value));
-            pairs.push(((is_new, is_vague, story.began.duration_since(own.at).abs(), place), index));
+        let about = story.about.to_lowercase();
+        let then: Vec<(usize, &TakenUp)> = taken.iter().enumerate().filter(|(_, own)| story.is_then(own)).collect();
+        let told = story.told(&about, then.iter().map(|(_, own)| *own));
+        let others: BTreeSet<Named<'_>> = then.iter().map(|(_, own)| own.named_in(&told)).collect();
+        for (place, own) in &then {
+            let named = own.named_in(&told);
+            let is_of_another = !story.is_named && others.iter().any(|other| own.is_rather(other, &named));
+            if is_of_another || !story.is_about(own, (&about, &named)) {
+                continue;
+            }
+            let is_new = !own.before.as_ref().is_some_and(|before| before.by.contains(&story.name));
+            pairs.push(((is_new, named.is_empty(), story.began.duration_since(own.at).abs(), *place), index));
         }
     }
     pairs.sort_unstable();
@@ -221,10 +228,24 @@ fn each_once(taken: &[TakenUp], stories: &[Story]) -> Vec<Option<usize>> {
     told
 }
 
+/// Labels with their values.
+type Named<'t> = BTreeSet<(&'t Name, &'t Name)>;
+
 impl TakenUp {
+    /// Whether a story that names `own` of it is of another incident, of which it names all that and, by one of the same labels, something else.
+    fn is_rather(&self, other: &Named<'_>, own: &Named<'_>) -> bool {
+        let is_else = |(label, value): (&Name, &Name)| other.iter().any(|(of, told)| *of == label && *told != value);
+        own.is_subset(other) && self.named().any(is_else)
+    }
+
     /// The labels that name something which can be acted on.
     fn named(&self) -> impl Iterator<Item = (&Name, &Name)> {
         self.labels.iter().filter(|(name, _)| matches!(name.as_str(), "pod" | "service" | "node" | "zone" | "instance"))
+    }
+
+    /// Those of them that are told.
+    fn named_in<'t>(&'t self, told: &Named<'t>) -> Named<'t> {
+        self.named().filter(|value| told.contains(value)).collect()
     }
 
     /// Whether something of this name is what it is about: its target or a replica of that service, or something that the alert's labels name.
@@ -262,16 +283,22 @@ impl Story {
         self.deeds.sort_by_key(|deed| deed.at.parse::<Timestamp>().ok());
     }
 
-    /// Whether its words have a name.
-    fn mentions(&self, name: &str) -> bool {
-        !name.is_empty() && words::mentions(&self.about, name)
-    }
-
-    /// Whether it names, of what incidents of the policy are about (`told`), something else of the same kind, such as another service, and nothing of this one's.
-    fn is_of_another(&self, own: &TakenUp, told: &BTreeSet<(&Name, &Name)>) -> bool {
-        let names_another =
-            |(label, value): (&Name, &Name)| !told.contains(&(label, value)) && told.iter().any(|(other, _)| *other == label);
-        !self.is_named && own.named().any(names_another)
+    /// Of what incidents of its time are about what it names: `about` is its words in lower case. What is as short as a word that means nothing must stand there
+    /// as a label's value; and where a name is the beginning of another one, such as `cart` of `cart-db`, it must stand there by itself.
+    fn told<'t>(&self, about: &str, then: impl Iterator<Item = &'t TakenUp>) -> Named<'t> {
+        let is_told = |(label, value): &(&Name, &Name)| {
+            let has = |is_one: fn(char) -> bool| value.chars().any(is_one);
+            let is_name = value.chars().count() >= SHORT || has(char::is_numeric) && has(char::is_alphabetic);
+            is_name && words::mentions(about, value) || words::values_of(&self.about, label).iter().any(|told| **told == ***value)
+        };
+        let values: Named<'t> = then.flat_map(TakenUp::named).collect();
+        let told: Named<'t> = values.into_iter().filter(is_told).collect();
+        let is_within = |(label, value): &(&Name, &Name)| {
+            let longer = told.iter().filter(|(of, other)| of == label && other != value).map(|(_, other)| other.to_lowercase());
+            let mut longer = longer.filter(|other| words::mentions(other, value));
+            longer.any(|other| !words::mentions(&about.replace(&other, " "), value))
+        };
+        told.iter().filter(|named| !is_within(named)).copied().collect()
     }
 
     /// The words that are not understood.
@@ -314,14 +341,17 @@ impl Story {
         }
     }
 
-    /// Whether it is the incident that a policy took up: at that time, and about the same alert or something that the alert names.
-    fn is_about(&self, own: &TakenUp) -> bool {
+    /// Whether it was at the time at which a policy took an incident up.
+    fn is_then(&self, own: &TakenUp) -> bool {
         let last = self.deeds.last().and_then(|deed| deed.at.parse().ok());
         let end = self.over.or(last).unwrap_or(self.began);
-        let is_then =
-            self.began.saturating_sub(APART).is_ok_and(|from| from <= own.at) && end.saturating_add(APART).is_ok_and(|to| own.at <= to);
-        let mut words = std::iter::once(&own.alert).chain(own.named().map(|(_, value)| value)).chain(own.target.as_ref().map(Target::name));
-        is_then && !self.is_elsewhere(own) && (self.is_named || words.any(|word| self.mentions(word)))
+        self.began.saturating_sub(APART).is_ok_and(|from| from <= own.at) && end.saturating_add(APART).is_ok_and(|to| own.at <= to)
+    }
+
+    /// Whether it may be such an incident: about the same alert, its target, or something that the alert names: `named`. `about` is its words in lower case.
+    fn is_about(&self, own: &TakenUp, (about, named): (&str, &Named<'_>)) -> bool {
+        let mut words = std::iter::once(&own.alert).chain(own.target.as_ref().map(Target::name));
+        !self.is_elsewhere(own) && (self.is_named || !named.is_empty() || words.any(|word| words::mentions(about, word)))
     }
 }
 
@@ -345,6 +375,11 @@ pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
                         taken.push(TakenUp { incident, opened, at, alert, labels, target, would, label, hashes, people, before });
                         continue;
                     }
+                    // To wait is nothing that it would do; what people say of it they say of the incident.
+                    (Ok(Event::Decided { what: Action::Wait { .. }, .. }), Some(index)) => {
+                        events.insert(&recorded.hash, index);
+                        None
+                    }
                     (Ok(Event::WouldAct { what, target, .. } | Event::Decided { what, target, .. }), Some(_)) => {
                         Some(format!("{what} {target}"))
                     }
@@ -359,8 +394,9 @@ pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
             }
             What::Compared { agrees, wrong, detection_ratio, detail, .. } => {
                 if let Some(index) = index {
-                    let (agrees, wrong, detection_ratio, detail) = (*agrees, *wrong, *detection_ratio, detail.clone());
-                    taken[index].before = Some(Before { agrees, wrong, detection_ratio, detail });
+                    let mut by = taken[index].before.take().map(|before| before.by).unwrap_or_default();
+                    by.extend(source_of(detail).map(str::to_owned));
+                    taken[index].before = Some(Before { agrees: *agrees, wrong: *wrong, detection_ratio: *detection_ratio, by });
                 }
             }
             What::Person { at, did, .. } => {
@@ -463,7 +499,22 @@ impl Compared {
 
 #[cfg(test)]
 mod tests {
+    use firedrill_core::action::ActionId;
+    use firedrill_policies::guard::stage::Stage;
+
     use super::*;
+    use crate::ledger::{Entry, Ledger};
+
+    fn decision(event: Event) -> What {
+        let (stage, hashes, event) = (Stage::Shadow, Hashes::default(), serde_json::to_value(event).unwrap());
+        What::Decision { incident: "p#0".into(), stage, hashes, event, is_backtest: false }
+    }
+
+    /// Adds to the chain `p` of a folder.
+    fn append(folder: &std::path::Path, whats: Vec<What>) {
+        let entry = |what| Entry { at: stamp(0), by: "watch".to_owned(), what };
+        Ledger::open(folder, &Name::new("p")).unwrap().0.append(whats.into_iter().map(entry).collect()).unwrap();
+    }
 
     fn stamp(minute: i64) -> Timestamp {
         Timestamp::from_second(1_767_571_200 + minute * 60).unwrap()
@@ -558,7 +609,8 @@ mod tests {
         let nearest = (vec!["restart#1".to_owned()], vec!["restart#0".to_owned(), "restart#2".to_owned()]);
         assert_eq!(compared(&[another("restart#0", 3), another("restart#1", 0), another("restart#2", 9)]), nearest);
         // One that was compared by it before keeps it.
-        let before = Before { detail: "agree: the policy would do nothing; people did nothing (P1)".to_owned(), ..Before::default() };
+        let by = source_of("agree: the policy would do nothing; people did nothing (P1)").map(str::to_owned);
+        let before = Before { by: by.into_iter().collect(), ..Before::default() };
         let kept = TakenUp { before: Some(before), ..another("restart#0", 3) };
         assert_eq!(compared(&[kept, another("restart#1", 0)]).0, ["restart#0"]);
     }
@@ -576,7 +628,7 @@ mod tests {
             };
             shadow.compared.iter().flat_map(|compared| compared.entries(&own, None)).map(told).collect()
         };
-        let agreed = Before { agrees: true, wrong: false, detection_ratio: Some(1.5), detail: String::new() };
+        let agreed = Before { agrees: true, wrong: false, detection_ratio: Some(1.5), by: BTreeSet::new() };
         assert!(written(Some(Labelled::Right), &[], agreed.clone(), &[]).is_empty());
         assert_eq!(written(Some(Labelled::Wrong), &[], agreed.clone(), &[]), ["agrees false, wrong true, Some(1.5)"]);
         // What a story told stays, whether or not its file is named again; a label says what was wrong in it.
@@ -620,6 +672,77 @@ mod tests {
     }
 
     #[test]
+    fn a_story_is_kept_from_no_incident_for_words_that_name_nothing_or_somewhere_else_beside_it() {
+        let of = |incident: &str, minute: i64, labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(name, value)| (Name::new(name), Name::new(value))).collect();
+            TakenUp { incident: incident.into(), labels, at: stamp(minute), ..taken(Some(minute), None) }
+        };
+        let told = |about: &str| Story { began: stamp(0), ..story(about, &[(1, "did: nothing")]) };
+        let compared = |taken: &[TakenUp], about: &str| -> Vec<String> {
+            Shadow::of(taken, &[told(about)]).compared.into_iter().map(|own| own.incident).collect()
+        };
+        let (a, b) = (of("a", 5, &[("zone", "a")]), of("b", 1, &[("zone", "b")]));
+        let both = [a, b];
+        assert_eq!(compared(&both, "Down: a disk is full"), ["b"], "the article names no zone");
+        assert_eq!(compared(&both, "Down, zone = a"), ["a"]);
+        // The same service elsewhere, and another one that is spoken of beside it.
+        let (shop, cart) = ([("service", "shop"), ("zone", "eu-1")], [("service", "cart"), ("zone", "eu-2")]);
+        let both = [of("shop", 1, &shop), of("cart", 9, &cart)];
+        assert_eq!(compared(&both, "Down: shop is slow in the whole region, see eu-2 too"), ["shop"]);
+        let there = [("service", "shop"), ("zone", "eu-2")];
+        assert_eq!(compared(&[of("shop", 1, &shop), of("there", 9, &there)], "Down: shop in eu-2"), ["there"]);
+        // What was long ago names nothing today.
+        let old = TakenUp { at: stamp(-9_000), ..of("old", 0, &[("service", "search")]) };
+        assert_eq!(compared(&[old, of("cart", 1, &cart)], "Down, in search of the cause"), ["cart"]);
+        // A name within another one.
+        let (whole, part) = (of("cart-db", 5, &[("service", "cart-db")]), of("cart", 1, &[("service", "cart")]));
+        let both = [whole, part];
+        assert_eq!([compared(&both, "Down on cart-db"), compared(&both, "Down on cart")], [["cart-db"], ["cart"]]);
+    }
+
+    #[test]
+    fn what_was_compared_by_a_story_stays_so_after_a_label_was_changed() {
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("p"));
+        let compared = |people: &str| {
+            let detail = format!("agree: the policy would do nothing; {people}");
+            What::Compared { incident: "p#0".into(), agrees: true, wrong: false, hashes: Hashes::default(), detection_ratio: None, detail }
+        };
+        let opened = decision(Event::IncidentOpened {
+            policy: name.clone(),
+            incident: 0,
+            alert: Name::new("Down"),
+            target: None,
+            labels: LabelSet::default(),
+        });
+        append(folder.path(), vec![opened, compared("people did nothing (P1)"), compared("people say wrong (a label)")]);
+        let before = taken_up(&Ledger::read(folder.path(), &name).unwrap())[0].before.clone().unwrap();
+        assert!(before.by.contains("P1") && before.by.contains("a label"), "{before:?}");
+    }
+
+    #[test]
+    fn a_policy_that_waits_would_do_nothing() {
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("p"));
+        let target = Target::Service(Name::new("shop"));
+        let action = ActionId { policy: name.clone(), ordinal: 0 };
+        let what = Action::Wait { span: Span::from_seconds(30) };
+        let opened = Event::IncidentOpened {
+            policy: name.clone(),
+            incident: 0,
+            alert: Name::new("Down"),
+            target: None,
+            labels: LabelSet::default(),
+        };
+        let waits =
+            Event::Decided { policy: name.clone(), incident: 0, step: 0, action, what, target: target.clone(), reason: String::new() };
+        append(folder.path(), vec![decision(opened), decision(waits)]);
+        let read = || taken_up(&Ledger::read(folder.path(), &name).unwrap());
+        assert_eq!(read()[0].would, None);
+        let (policy, what, reason) = (name.clone(), Action::Rollback, String::new());
+        append(folder.path(), vec![decision(Event::WouldAct { policy, incident: 0, step: 1, what, target, reason })]);
+        assert_eq!(read()[0].would.as_ref().map(|(_, what)| what.as_str()), Some("rollback service/shop"));
+    }
+
+    #[test]
     fn the_same_stories_are_of_the_same_incidents_when_they_are_told_again() {
         let of = |incident: &str, minute: i64| TakenUp { incident: incident.into(), at: stamp(minute), ..taken(Some(minute), None) };
         let told = |name: &str, minute: i64, words: &str| Story {
@@ -633,7 +756,8 @@ mod tests {
         let first = Shadow::of(&taken, &stories);
         for own in &mut taken {
             let compared = first.compared.iter().find(|compared| compared.incident == own.incident);
-            own.before = compared.map(|own| Before { agrees: own.agrees, detail: own.told(), ..Before::default() });
+            let by = |own: &Compared| source_of(&own.told()).map(str::to_owned).into_iter().collect();
+            own.before = compared.map(|own| Before { agrees: own.agrees, by: by(own), ..Before::default() });
         }
         assert_eq!(Shadow::of(&taken, &stories), first);
         assert!(first.compared.iter().zip(&taken[1..]).all(|(compared, own)| compared.entries(own, None).is_empty()));

@@ -20,20 +20,40 @@ use crate::importing::SIMULATED;
 use crate::ledger::{Chain, Hashes, Ledger, What, name_of};
 use crate::output::Output;
 use crate::promotion::evidence::counts;
+use crate::promotion::heard::outside;
 use crate::promotion::standing::{Standing, between};
 use crate::replaying::Replay;
 
-/// Writes a replay down as a backtest of each of its policies.
+/// So many stretches without a sample fit into an entry with what it holds beside them.
+const MOST_GAPS: usize = 10_000;
+
+/// That a replay can be written down as a backtest, if it is to be, as far as its recording tells: before it is played.
 ///
 /// # Errors
-/// The recording is of a simulation, its history is in the ledger already, or the ledger is not sound.
-pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), output: Output) -> Result<(), Failure> {
-    let Some(by) = arguments.by.clone().filter(|_| arguments.backtest) else { return Ok(()) };
+/// The recording is of a simulation, or has too many gaps.
+pub fn admit(arguments: &ReplayArgs, replay: &Replay) -> Result<(), Failure> {
+    if !arguments.backtest {
+        return Ok(());
+    }
     if replay.recording.source.starts_with(SIMULATED) {
         let message =
             format!("{} is a recording of a simulation, and no history: what is decided on it is no evidence", replay.incident.name);
         return Err(Failure::argument(message, "record what your monitoring has seen: `firedrill explain recordings`"));
     }
+    let gaps = gaps(&replay.recording).len();
+    if gaps > MOST_GAPS {
+        let message = format!("the recording has {gaps} gaps of more than 5 minutes, and a backtest can tell of {MOST_GAPS}");
+        return Err(Failure::argument(message, "replay a shorter stretch, or record a sample at least every 5 minutes"));
+    }
+    Ok(())
+}
+
+/// Writes a replay down as a backtest of each of its policies.
+///
+/// # Errors
+/// Its history is in the ledger already, or the ledger is not sound.
+pub fn record(arguments: &ReplayArgs, (replay, journal): (&Replay, &Journal), output: Output) -> Result<(), Failure> {
+    let Some(by) = arguments.by.clone().filter(|_| arguments.backtest) else { return Ok(()) };
     let books = Books::here()?;
     // What was imported keeps its alerts beside the samples.
     let alerts = replay.alerts.as_deref().unwrap_or(&replay.recording.store);
@@ -148,14 +168,20 @@ fn can_count(policy: &Name, standing: &Standing, from: Timestamp) -> Result<(), 
 fn is_counted((chain, standing): (&Chain, &Standing), hashes: &Hashes, (from, until): (Timestamp, Timestamp)) -> bool {
     chain.since(standing.entry.as_deref()).any(|own| match &own.entry.what {
         // One that does not count uses up nothing: it can be replayed again, with more or other alerts.
-        What::Backtest { from: begin, until: end, hashes: other, recorded, reproduced, .. }
+        What::Backtest { from: begin, until: end, hashes: other, recorded, reproduced, gaps }
             if other == hashes && counts(*recorded, *reproduced) =>
         {
-            let parsed = begin.parse::<Timestamp>().ok().zip(end.parse::<Timestamp>().ok());
-            parsed.is_some_and(|(begin, end)| from < end && begin < until)
+            let gaps: Vec<(Timestamp, Timestamp)> = gaps.iter().filter_map(parsed).collect();
+            let known = parsed(&(begin.clone(), end.clone())).map_or_else(Vec::new, |stretch| outside(stretch, &gaps));
+            known.iter().any(|(begin, end)| from < *end && *begin < until)
         }
         _ => false,
     })
+}
+
+/// From when to when, as it stands in the ledger.
+fn parsed((from, until): &(String, String)) -> Option<(Timestamp, Timestamp)> {
+    from.parse().ok().zip(until.parse().ok())
 }
 
 /// What a policy would have done, each with its incident.
@@ -181,4 +207,20 @@ fn decisions(journal: &Journal, (policy, from): (&Name, Timestamp), hashes: &Has
         }
     }
     whats
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Entry;
+
+    #[test]
+    fn as_many_gaps_as_are_admitted_fit_into_an_entry() {
+        let (folder, at) = (tempfile::tempdir().unwrap(), Timestamp::from_millisecond(1_767_600_000_123).unwrap());
+        let (from, until) = (at.to_string(), at.to_string());
+        let (gaps, hashes) = (vec![(from.clone(), until.clone()); MOST_GAPS], Hashes::default());
+        let what = What::Backtest { from, until, recorded: 1, reproduced: 1, gaps, hashes };
+        let (mut ledger, _) = Ledger::open(folder.path(), &Name::new("p")).unwrap();
+        assert!(ledger.append(vec![Entry { at, by: "ada".to_owned(), what }]).is_ok());
+    }
 }

@@ -40,7 +40,7 @@ pub fn execute(arguments: &CaptureArgs, output: Output) -> Result<Exit, Failure>
     let watch = Ledger::read(&ledger, &Name::new(WATCH))?.sound()?;
     let mut chains: BTreeMap<Name, Chain> = BTreeMap::new();
     for name in Ledger::chains(&ledger)?.into_iter().filter(|name| **name != *WATCH) {
-        let chain = Ledger::read(&ledger, &name)?.sound()?;
+        let chain = home.believed(&ledger, Ledger::read(&ledger, &name)?.sound()?);
         chains.insert(name, chain);
     }
     let policies = policies(&home)?;
@@ -93,9 +93,12 @@ fn read_back(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Whether the project's `incidents:` hold a folder.
 fn is_counted(home: &Home, folder: &Path) -> bool {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = absolute(folder);
     let named = home.project.iter().flat_map(|project| &project.incidents);
     named.into_iter().any(|named| folder.starts_with(absolute(&home.base.join(named.value.as_str()))))
@@ -103,7 +106,6 @@ fn is_counted(home: &Home, folder: &Path) -> bool {
 
 /// How a folder comes to be a test of the project.
 fn how_to_count(home: &Home, folder: &Path) -> String {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (base, whole) = (absolute(&home.base.join(".")), absolute(folder));
     // The folder above holds incidents if it is one of the project's; any other may hold whatever else.
     let above = whole.parent().and_then(|above| above.strip_prefix(&base).ok()).filter(|above| !above.as_os_str().is_empty());

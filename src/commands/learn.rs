@@ -157,7 +157,7 @@ fn of_ledger(home: &Home, arguments: &LearnArgs) -> Result<Vec<Told>, Failure> {
     let heard = if watch.entries.is_empty() { None } else { Some(Heard::of(observations(&watch)?, &watch)) };
     let mut all = Vec::new();
     for name in Ledger::chains(&folder)?.into_iter().filter(|name| **name != *WATCH) {
-        let chain = Ledger::read(&folder, &name)?.sound()?;
+        let chain = home.believed(&folder, Ledger::read(&folder, &name)?.sound()?);
         let is_rehearsed = heard.as_ref().is_some_and(|heard| is_rehearsed(heard, &chain));
         all.extend(of_chain(&name, &chain).map(|told| Told { is_rehearsed, ..told }));
     }

@@ -78,8 +78,14 @@ impl Subject {
 
     fn is_not(&self, promoted: &Promoted) -> String {
         let changed = changed(&promoted.hashes, &self.hashes).unwrap_or_else(|| "it was not promoted itself".to_owned());
-        let (stage, by) = (self.promoted.stage.word(), &promoted.by);
-        format!("this is not the version that was promoted to {stage} ({}, by {by}): {changed}", promoted.at.strftime("%Y-%m-%d"))
+        let stage = self.promoted.stage.word();
+        // Where it was taken back, whoever did that put it where it is.
+        let taken_back = self.promoted.since.zip(self.promoted.by.as_ref()).filter(|_| !self.promoted.is_promoted);
+        let (came, at, by) = match taken_back {
+            Some((at, by)) => ("taken back", at, by),
+            None => ("promoted", promoted.at, &promoted.by),
+        };
+        format!("this is not the version that was {came} to {stage} ({}, by {by}): {changed}", at.strftime("%Y-%m-%d"))
     }
 }
 
@@ -187,14 +193,15 @@ impl Books {
     /// Demotes a policy if what stands in its chain asks for it, and says so.
     pub fn settle(&self, chain: &str, output: Output) -> Result<(), Failure> {
         let name = name_of(chain)?;
-        if self.due(&Ledger::read(&self.folder, &name)?.sound()?).is_none() {
+        let promotions = self.promotions();
+        if self.due(&promotions.believed(Ledger::read(&self.folder, &name)?.sound()?)).is_none() {
             return Ok(());
         }
         // Whoever came first has done it: only what is due while nobody else can write counts.
         let (mut ledger, _) = Ledger::open(&self.folder, &name)?;
-        let read = ledger.chain();
-        let Some(due) = self.due(&read) else { return Ok(()) };
-        let from = Standing::of(&self.promotions().believed(read)).stage;
+        let believed = promotions.believed(ledger.chain());
+        let Some(due) = self.due(&believed) else { return Ok(()) };
+        let from = Standing::of(&believed).stage;
         let told = format!("{chain} is demoted from {} to {}: {}", from.word(), due.to.word(), due.because);
         let what = What::Demotion { from, to: due.to, because: due.because, automatic: true };
         ledger.append(vec![Entry { at: Timestamp::now(), by: ITSELF.to_owned(), what }])?;
@@ -202,7 +209,7 @@ impl Books {
         Ok(())
     }
 
-    /// The demotion that is due.
+    /// The demotion that is due by a chain, as far as it is to be believed.
     fn due(&self, chain: &Chain) -> Option<Due> {
         demotion::due_now(chain, &self.promotions(), Timestamp::now())
     }

@@ -38,6 +38,7 @@ pub fn execute(arguments: &ReplayArgs, output: Output) -> Result<Exit, Failure> 
     if let Some(why) = replay.cannot_tell() {
         output.talk(&format!("warning: {} {why}", replay.incident.name));
     }
+    backtest::admit(arguments, &replay)?;
     let journal = replay.play();
     let incident = &replay.incident;
     let start = replay.recording.start;

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::promotion::profile::{days_told, next};
+use crate::promotion::statement::counted_entries;
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.status/1";
@@ -90,12 +91,12 @@ fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
     }
     let unverified = books.unverified(&subject.chain);
     if unverified > 0 {
-        let entries = if unverified == 1 { "1 entry".to_owned() } else { format!("{unverified} entries") };
+        let entries = counted_entries(unverified);
         let told = "in the name of people who have a key, and not signed by it: what is said there does not count";
         text += &format!("  ✗ {entries} {told}\n");
     }
     for (by, count) in books.strangers(&subject.chain) {
-        let entries = if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
+        let entries = counted_entries(count);
         text += &format!("  ✗ {entries} by `{by}`, who is not among `people:` of firedrill.yaml: what is said there does not count\n");
     }
     let Some(next) = next(standing.stage) else { return text + "  there is no stage beyond\n" };

@@ -391,6 +391,28 @@ impl Chain {
         self.entries.iter().enumerate().skip(from).filter(move |(place, _)| !is_before(*place)).map(|(_, own)| own)
     }
 
+    /// The entries of a watcher's chain by session: a session is what follows its beginning, in whichever order the branches of two clones stand. What joins
+    /// branches stands before the session of whoever joined them.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Vec<&Recorded>> {
+        let is_forked = self.is_forked();
+        let mut all: Vec<Vec<&Recorded>> = Vec::new();
+        let mut of: BTreeMap<&str, usize> = BTreeMap::new();
+        for own in &self.entries {
+            let begins = matches!(&own.entry.what, What::Merge { .. }) || own.entry.what.begins_session();
+            let before = if is_forked { of.get(own.previous.as_str()).copied() } else { all.len().checked_sub(1) };
+            let place = before.filter(|_| !begins).unwrap_or(all.len());
+            if place == all.len() {
+                all.push(Vec::new());
+            }
+            all[place].push(own);
+            if is_forked {
+                of.insert(&own.hash, place);
+            }
+        }
+        all
+    }
+
     /// Whether two entries ever followed the same one.
     #[must_use]
     pub fn is_forked(&self) -> bool {

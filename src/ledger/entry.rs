@@ -351,6 +351,12 @@ pub enum What {
 }
 
 impl What {
+    /// Whether a watcher began a session here.
+    #[must_use]
+    pub fn begins_session(&self) -> bool {
+        matches!(self, Self::State { of, .. } if of == SESSION)
+    }
+
     /// The word of its kind, as it stands in the file.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

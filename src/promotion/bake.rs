@@ -8,6 +8,7 @@ use firedrill_policies::guard::caps::{Cap, Most};
 use firedrill_policies::policy::Policy;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::standing::Standing;
 use crate::ledger::{Chain, Hashes, What};
@@ -43,8 +44,14 @@ pub fn of_version(chain: &Chain, hashes: &Hashes, now: Timestamp) -> Option<Bake
 
 /// The same for a version that stands so.
 pub(super) fn of_standing(chain: &Chain, standing: &Standing, now: Timestamp) -> Option<Bake> {
-    let is_action = |what: &What| matches!(what, What::Decision { event, is_backtest: false, .. } if event.get("decided").is_some());
-    let actions = chain.since(standing.tried().1).filter(|own| is_action(&own.entry.what)).count();
+    // What another version does is none of its own, nor is to wait.
+    let is_own = |hashes: &Hashes| standing.promoted.as_ref().is_none_or(|own| own.hashes == *hashes);
+    let is_action = |event: &Value| event.get("decided").is_some_and(|own| own.pointer("/what/wait").is_none());
+    let is_counted = |what: &What| match what {
+        What::Decision { event, is_backtest: false, hashes, .. } => is_own(hashes) && is_action(event),
+        _ => false,
+    };
+    let actions = chain.since(standing.tried().1).filter(|own| is_counted(&own.entry.what)).count();
     of(standing, actions as u64, now)
 }
 
@@ -85,6 +92,7 @@ fn halved(cap: &Cap) -> Cap {
 
 #[cfg(test)]
 mod tests {
+    use firedrill_core::action::Action;
     use firedrill_policies::document::read_policy;
     use firedrill_policies::guard::stage::Stage;
     use jiff::SignedDuration;
@@ -141,13 +149,29 @@ guard:
         };
         let (profile, hashes, evidence) = ("small".to_owned(), Hashes::default(), serde_json::Value::Null);
         let promotion = What::Promotion { from: Stage::Approval, to: Stage::Limited, profile, hashes, evidence, weakened: Vec::new() };
-        // What it did before its promotion, what it would have done, and what was decided on history are no actions of the trial.
+        let of_another = || {
+            let mut own = decision("decided", false);
+            if let What::Decision { hashes, .. } = &mut own.what {
+                hashes.policy = "another".to_owned();
+            }
+            own
+        };
+        let waits = || {
+            let mut own = decision("decided", false);
+            if let What::Decision { event, .. } = &mut own.what {
+                *event = serde_json::json!({ "decided": { "what": Action::Wait { span: Span::from_seconds(5) } } });
+            }
+            own
+        };
+        // What it did before its promotion, what it would have done, and what was decided on history or by another version are no actions of the trial.
         let all = vec![
             decision("decided", false),
             entry(promotion),
             decision("decided", false),
             decision("would_act", false),
             decision("decided", true),
+            of_another(),
+            waits(),
         ];
         Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
         let chain = Ledger::read(folder.path(), &name).unwrap();

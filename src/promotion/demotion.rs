@@ -13,9 +13,10 @@ use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 
 use super::bake;
+use super::evidence::acted_where_nothing_may;
 use super::profile::{Promotions, before};
 use super::standing::{Standing, between};
-use crate::ledger::{Chain, Hashes, Labelled, Recorded, UnreadAct, What};
+use crate::ledger::{Chain, Hashes, Labelled, Recorded, What};
 
 /// Who writes what no person does.
 pub const ITSELF: &str = "firedrill";
@@ -132,25 +133,16 @@ fn grave(own: &Recorded) -> Option<String> {
         What::Violation { what } => Some(format!("what must never happen did (entry {number}): {what}")),
         What::Label { says: Labelled::Harmful, .. } => Some(format!("it did harm (entry {number})")),
         What::Hint { what, is_harm: true, .. } => Some(format!("it did harm (entry {number}): {what}")),
-        What::Decision { stage, event, is_backtest: false, .. } if !stage.may_act() => {
-            let has_acted = match serde_json::from_value(event.clone()) {
-                // To wait is decided at every stage, and does nothing.
-                Ok(Event::Decided { what, .. }) => !matches!(what, Action::Wait { .. }),
-                Ok(_) => false,
-                Err(_) => UnreadAct::of(event).is_some_and(|act| act.is_done),
-            };
-            has_acted.then(|| format!("it acted at the stage {} (entry {number})", stage.word()))
+        What::Decision { stage, .. } => {
+            acted_where_nothing_may(own).map(|_| format!("it acted at the stage {} (entry {number})", stage.word()))
         }
         _ => None,
     }
 }
 
-/// As [`due`], by what a project asks for, now.
+/// As [`due`], by what a project asks for, now, of a chain as far as it is to be believed.
 #[must_use]
 pub fn due_now(chain: &Chain, promotions: &Promotions, now: Timestamp) -> Option<Due> {
-    // Copied only where the project says who there is.
-    let believed = (!promotions.people.is_empty()).then(|| promotions.believed(chain.clone()));
-    let chain = believed.as_ref().unwrap_or(chain);
     due(chain, promotions.false_positives(promotions.profile.unwrap_or_default()), |own| bake::of_standing(chain, own, now).is_some())
 }
 

@@ -268,7 +268,7 @@ impl Evidence {
         let changed = changed(hashes, question.hashes).filter(|_| !question.again.same.contains(key));
         // What speaks against the policy counts, as with events.
         let unexplained = (!wrong && !taken.explained.contains(key)).then(|| UNEXPLAINED.to_owned());
-        let is_blind = *agrees && !taken.acted.contains(key) && question.heard.is_some_and(|heard| heard.blind.contains(incident));
+        let is_blind = *agrees && !taken.acted.contains(key) && taken.kept.get(key).is_some_and(Kept::is_blind);
         let why = if taken.here.contains(key) {
             unexplained.or(changed).or_else(|| is_blind.then(|| BLIND.to_owned()))
         } else {
@@ -510,22 +510,27 @@ pub fn changed(then: &Hashes, now: &Hashes) -> Option<String> {
     }
 }
 
+/// What was done, of a decision at a stage at which nothing may act: to wait is decided at every stage, and does nothing.
+#[must_use]
+pub fn acted_where_nothing_may(own: &Recorded) -> Option<String> {
+    let What::Decision { stage, event, is_backtest: false, .. } = &own.entry.what else { return None };
+    if stage.may_act() || event.get("decided").is_none() {
+        return None;
+    }
+    match serde_json::from_value(event.clone()) {
+        Ok(Journaled::Decided { what: Action::Wait { .. }, .. }) => None,
+        Ok(Journaled::Decided { what, target, .. }) => Some(format!("{what} {target}")),
+        Ok(_) => None,
+        Err(_) => UnreadAct::of(event).map(|act| act.to_string()),
+    }
+}
+
 /// What must never happen and did, since the policy last began as a draft. To be taken back makes nothing of it good.
 fn violations(chain: &Chain, standing: &Standing) -> Vec<String> {
-    let acted = |stage: Stage, event: &Value| -> Option<String> {
-        event.get("decided")?;
-        let told = match serde_json::from_value(event.clone()) {
-            Ok(Journaled::Decided { what: Action::Wait { .. }, .. }) => return None,
-            Ok(Journaled::Decided { what, target, .. }) => format!("{what} {target}"),
-            Ok(_) => return None,
-            Err(_) => UnreadAct::of(event)?.to_string(),
-        };
-        Some(format!("it acted at the stage {}: {told}", stage.word()))
-    };
     let violation = |own: &Recorded| {
         let told = match &own.entry.what {
             What::Violation { what } => what.clone(),
-            What::Decision { stage, event, is_backtest: false, .. } if !stage.may_act() => acted(*stage, event)?,
+            What::Decision { stage, .. } => format!("it acted at the stage {}: {}", stage.word(), acted_where_nothing_may(own)?),
             _ => return None,
         };
         Some(format!("{told} (entry {})", own.number))
@@ -551,6 +556,60 @@ fn compared_last<'c>(chain: &'c Chain, mut all: Vec<(&'c str, &'c Recorded)>) ->
 /// What an alert is, and when it began.
 type Episode = (Name, LabelSet, Time);
 
+/// What kept a policy from acting in an incident, and for how long: that something could not be told, or anything else.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    /// Since when the last that did, and whether that was that something could not be told.
+    last: Option<(Timestamp, bool)>,
+    /// For how long something could not be told.
+    blind: Span,
+    /// For how long it was anything else.
+    told: Span,
+}
+
+impl Kept {
+    /// What is known after another event of the incident.
+    fn take(&mut self, at: Timestamp, event: &Journaled) {
+        let Some((since, was_blind)) = self.last else {
+            self.last = keeps_blind(event).map(|is_blind| (at, is_blind));
+            return;
+        };
+        let length = if was_blind { &mut self.blind } else { &mut self.told };
+        *length = *length + between(since, at);
+        self.last = Some((at, keeps_blind(event).unwrap_or(was_blind)));
+    }
+
+    /// Whether it was for the greater part that something could not be told.
+    fn is_blind(&self) -> bool {
+        let was_last = self.last.is_some_and(|(_, is_blind)| is_blind);
+        self.blind > self.told || self.blind == self.told && was_last
+    }
+}
+
+/// Whether something could not be told, of an event that keeps a policy from acting; `None`: it does not.
+fn keeps_blind(event: &Journaled) -> Option<bool> {
+    match event {
+        // That its alert is told again is no answer to what it would do.
+        Journaled::Refused { figures, .. } if figures.ends_with("has this alert already") => None,
+        // What a step would act on was asked for, and is not known.
+        Journaled::Refused { target, figures, .. } => Some(target.is_none() || is_untold(figures)),
+        Journaled::Chosen { candidates, .. } => {
+            let is_idle = candidates.iter().all(|own| !own.is_best || matches!(own.what, Action::Wait { .. }));
+            is_idle.then(|| candidates.iter().any(|own| is_untold(&own.why)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether words in which a guard refuses, or a candidate is out, say that something could not be told.
+fn is_untold(why: &str) -> bool {
+    // Of a candidate they stand behind the name of the guard.
+    let of_guard = why.strip_prefix("refused by ").and_then(|told| told.split_once(": ")).map_or(why, |(_, told)| told);
+    ["cannot tell", "the project's: cannot tell", "denied, because the rules cannot tell", "no score: "]
+        .iter()
+        .any(|untold| of_guard.starts_with(untold))
+}
+
 /// Which incidents a policy has taken up, each by what tells it from others.
 struct Taken {
     /// By the hash of a decision or a comparison what tells its incident from others.
@@ -562,8 +621,10 @@ struct Taken {
     again: BTreeMap<String, String>,
     /// Those of which the watcher was told something, or the alerts that it made them of.
     explained: BTreeSet<String>,
-    /// Those in which the policy did something, or would have.
+    /// Those in which the policy did something, or would have; to wait is nothing.
     acted: BTreeSet<String>,
+    /// What kept the policy from acting.
+    kept: BTreeMap<String, Kept>,
     /// The trouble that its alert was told of.
     troubles: BTreeMap<String, usize>,
     /// What its alert was.
@@ -581,6 +642,7 @@ impl Taken {
             again: BTreeMap::new(),
             explained: BTreeSet::new(),
             acted: BTreeSet::new(),
+            kept: BTreeMap::new(),
             troubles: BTreeMap::new(),
             episodes: BTreeMap::new(),
             rehearsed: BTreeSet::new(),
@@ -600,14 +662,15 @@ impl Taken {
                         own.opened(key, (alert, labels, recorded.entry.at), heard);
                     }
                 }
-                Ok(Journaled::WouldAct { .. } | Journaled::Decided { .. }) => {
+                Ok(Journaled::WouldAct { what, .. } | Journaled::Decided { what, .. }) if !matches!(what, Action::Wait { .. }) => {
                     own.acted.insert(key.to_owned());
                     let Some(episode) = own.episodes.get(key) else { continue };
                     let before = last.insert(episode.clone(), key).filter(|before| *before != key);
                     own.again.extend(before.map(|before| (before.to_owned(), incident.clone())));
                 }
+                Ok(event) => own.kept.entry(key.to_owned()).or_default().take(recorded.entry.at, &event),
                 Err(_) if UnreadAct::of(event).is_some() => _ = own.acted.insert(key.to_owned()),
-                _ => {}
+                Err(_) => {}
             }
         }
         own
@@ -705,8 +768,9 @@ fn milder(chain: &Chain, found: &Evidence, taken: &Taken) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use firedrill_core::action::{ActionId, Target};
     use firedrill_core::inventory::Inventory;
-    use firedrill_core::journal::{AlertStatus, Input, Notification, Truth};
+    use firedrill_core::journal::{AlertStatus, Notification, Weighed};
     use firedrill_core::time::Start;
     use firedrill_policies::watcher::{Alerted, Observation, Observed};
 
@@ -740,61 +804,92 @@ mod tests {
         assert!(!taken.explained.contains(&chain.entries[0].hash), "nothing was told until then");
     }
 
+    /// An incident of the policy `p` in which this happened, each at a second; and how it was compared, if that is dropped.
+    #[track_caller]
+    fn check_blind(agrees: bool, happened: Vec<(i64, Journaled)>, is_blind: bool) {
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("p"));
+        let labels = LabelSet::from([(Name::new("pod"), Name::new("a"))]);
+        let (policy, alert) = (name.clone(), Name::new("Down"));
+        let opened = Journaled::IncidentOpened { policy, incident: 0, alert: alert.clone(), target: None, labels: labels.clone() };
+        let entry = |second: i64, what: What| Entry { at: Timestamp::from_second(second).unwrap(), by: WATCHER.to_owned(), what };
+        let decision = |(second, event): (i64, Journaled)| {
+            let (stage, hashes, event) = (Stage::Shadow, Hashes::default(), serde_json::to_value(event).unwrap());
+            entry(second, What::Decision { incident: "p#0".to_owned(), stage, hashes, event, is_backtest: false })
+        };
+        let (incident, hashes, detail) = ("p#0".to_owned(), Hashes::default(), String::new());
+        let compared = What::Compared { incident, agrees, wrong: false, hashes, detection_ratio: None, detail };
+        let all = std::iter::once((600, opened)).chain(happened).map(decision).chain([entry(9_000, compared)]).collect();
+        Ledger::open(folder.path(), &name).unwrap().0.append(all).unwrap();
+        let (chain, watch) = (Ledger::read(folder.path(), &name).unwrap(), Ledger::read(folder.path(), &Name::new(WATCH)).unwrap());
+        let (status, starts_at) = (AlertStatus::Firing, Time::from_seconds(600));
+        let notification = Notification { alert, status, labels, starts_at, receiver: None };
+        let what = Observation::Told { alerts: vec![Alerted { notification, ends_at: None, group: None }] };
+        let observed = vec![Observed { at: starts_at, what }];
+        let heard = Heard::of((Start::from_unix_millis(0), observed, Inventory::default()), &watch);
+        let (hashes, again) = (Hashes::default(), Again::default());
+        let now = Timestamp::from_second(10_000).unwrap();
+        let found = Evidence::of(Question { chain: &chain, heard: Some(&heard), hashes: &hashes, again: &again, now });
+        let dropped: Vec<(&str, &str)> = found.dropped.iter().map(|own| (own.id.as_str(), own.why.as_str())).collect();
+        let expected: &[(&str, &str)] = if is_blind { &[("the comparison of p#0", BLIND)] } else { &[] };
+        assert_eq!(dropped, expected);
+        assert_eq!(found.compared.len(), usize::from(!is_blind));
+    }
+
     #[test]
     fn to_have_done_nothing_because_nothing_could_be_told_agrees_with_nobody() {
-        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("p"));
-        let entry = |what: What| Entry { at: Timestamp::from_second(600).unwrap(), by: WATCHER.to_owned(), what };
-        let labels = LabelSet::from([(Name::new("pod"), Name::new("a"))]);
-        let opened = |incident: u64| {
-            let event = Journaled::IncidentOpened {
-                policy: Name::new("p"),
-                incident,
-                alert: Name::new("Down"),
-                target: None,
-                labels: labels.clone(),
-            };
-            let (stage, hashes, event) = (Stage::Shadow, Hashes::default(), serde_json::to_value(event).unwrap());
-            entry(What::Decision { incident: format!("p#{incident}"), stage, hashes, event, is_backtest: false })
+        let policy = Name::new("p");
+        let target = || Target::Service(Name::new("s"));
+        let refused = |second: i64, guard: &str, figures: &str| {
+            let (policy, guard, figures) = (policy.clone(), Name::new(guard), figures.to_owned());
+            let (what, target) = (Some(Action::Rollback), Some(target()));
+            (second, Journaled::Refused { policy, incident: 0, step: 0, what, target, guard, figures, held_by: None })
         };
-        let compared = |(incident, agrees): (u64, bool)| {
-            let (incident, hashes, detail) = (format!("p#{incident}"), Hashes::default(), String::new());
-            entry(What::Compared { incident, agrees, wrong: false, hashes, detection_ratio: None, detail })
-        };
-        let answered = |(incident, verdict): (u64, Truth)| {
-            let input = serde_json::to_value(Input::Evaluated { query: 0, verdict, figures: String::new() }).unwrap();
-            entry(What::Observation { incident: Some(format!("p#{incident}")), question: Some("up".to_owned()), input })
-        };
-        let entries = (0..5).map(opened).chain([(0, true), (1, true), (2, true), (3, false), (4, true)].map(compared)).collect();
-        Ledger::open(folder.path(), &name).unwrap().0.append(entries).unwrap();
-        // Of the second one condition is false, of the third all are true; people acted in the fourth; nobody asked anything in the fifth.
-        let (unknown, no, yes) = (Truth::Unknown, Truth::False, Truth::True);
-        let answers = [(0, unknown), (0, yes), (1, unknown), (1, no), (2, yes), (3, unknown)].map(answered).into();
-        Ledger::open(folder.path(), &Name::new(WATCH)).unwrap().0.append(answers).unwrap();
-        let (chain, watch) = (Ledger::read(folder.path(), &name).unwrap(), Ledger::read(folder.path(), &Name::new(WATCH)).unwrap());
-        let notification = Notification {
-            alert: Name::new("Down"),
-            status: AlertStatus::Firing,
-            labels: labels.clone(),
-            starts_at: Time::from_seconds(600),
-            receiver: None,
-        };
-        let told = Observation::Told { alerts: vec![Alerted { notification, ends_at: None, group: None }] };
-        let observed = vec![Observed { at: Time::from_seconds(600), what: told }];
-        let heard = Heard::of((Start::from_unix_millis(0), observed, Inventory::default()), &watch);
-        let (standing, taken) = (Standing::of(&chain), Taken::of(&chain, &Standing::of(&chain), Some(&heard)));
-        assert!(standing.entry.is_none());
-        let (hashes, again) = (Hashes::default(), Again::default());
-        let question =
-            Question { chain: &chain, heard: Some(&heard), hashes: &hashes, again: &again, now: Timestamp::from_second(700).unwrap() };
-        let mut found = Evidence::default();
-        for own in &chain.entries {
-            if let What::Compared { incident, .. } = &own.entry.what {
-                found.compared(question, (taken.key(own, incident), own), &taken);
-            }
+        let closed = |second: i64| (second, Journaled::IncidentClosed { policy: policy.clone(), incident: 0, reason: "over".to_owned() });
+        let unknown = |second: i64| refused(second, "precheck", "cannot tell: no element");
+        let no = |second: i64| refused(second, "precheck", "0 > 1: somebody must be hurt");
+        check_blind(true, vec![], false);
+        check_blind(true, vec![no(600), closed(900)], false);
+        check_blind(true, vec![unknown(600), unknown(660), closed(700)], true);
+        check_blind(false, vec![unknown(600), closed(700)], false);
+        // What holds for the greater part of the incident.
+        check_blind(true, vec![unknown(600), no(660), closed(900)], false);
+        check_blind(true, vec![unknown(600), no(1_200), closed(1_230)], true);
+        check_blind(true, vec![no(600), unknown(1_200), closed(1_230)], false);
+        check_blind(true, vec![unknown(600), refused(660, "cooldown", "1m < 10m"), closed(1_200)], false);
+        // An alert that is told again answers nothing.
+        check_blind(true, vec![unknown(600), refused(660, "dedup", "incident 0 has this alert already"), closed(1_200)], true);
+        // Whatever guard it is that cannot tell.
+        for figures in ["cannot tell what harm is measured by: no element", "the project's: cannot tell: no element"] {
+            check_blind(true, vec![refused(600, "guard", figures), closed(900)], true);
         }
-        let dropped: Vec<(&str, &str)> = found.dropped.iter().map(|own| (own.id.as_str(), own.why.as_str())).collect();
-        assert_eq!(dropped, [("the comparison of p#0", BLIND)]);
-        assert_eq!(found.compared.len(), 4);
+        // To wait does nothing, and to choose it because nothing else has a score does not, either.
+        let action = || ActionId { policy: policy.clone(), ordinal: 0 };
+        let waits = |second: i64| {
+            let (policy, what, reason) = (policy.clone(), Action::Wait { span: Span::from_seconds(30) }, String::new());
+            (second, Journaled::Decided { policy, incident: 0, step: 0, action: action(), what, target: target(), reason })
+        };
+        check_blind(true, vec![waits(600), refused(630, "max_unhealthy", "cannot tell: no element"), closed(700)], true);
+        let weighed = |what: Action, why: &str, is_best: bool| Weighed {
+            candidate: Some(0),
+            what,
+            target: target(),
+            score: None,
+            risk: 0.0,
+            why: why.to_owned(),
+            is_best,
+        };
+        let chosen = |why: &str| {
+            let wait = weighed(Action::Wait { span: Span::from_seconds(30) }, "chosen: 0 - 0", true);
+            let candidates = vec![wait, weighed(Action::Rollback, why, false)];
+            (600, Journaled::Chosen { policy: policy.clone(), incident: 0, step: 0, candidates })
+        };
+        check_blind(true, vec![chosen("no score: no element"), waits(600), closed(700)], true);
+        check_blind(true, vec![chosen("refused by precheck: cannot tell: no element"), closed(700)], true);
+        check_blind(true, vec![chosen("-1 - 0.1"), waits(600), closed(700)], false);
+        // Whoever would have acted was not blind.
+        let (what, reason) = (Action::Rollback, String::new());
+        let acts = Journaled::WouldAct { policy: policy.clone(), incident: 0, step: 0, what, target: target(), reason };
+        check_blind(true, vec![unknown(600), (660, acts), closed(700)], false);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Observation, Observed};
 use jiff::Timestamp;
 
-use crate::ledger::{ANSWERING, ASIDE, Chain, REHEARSAL, SESSION, What, plain_question};
+use crate::ledger::{ANSWERING, ASIDE, Chain, REHEARSAL, Recorded, What, plain_question};
 
 /// A watcher that is quiet writes a sign of life every hour; whoever writes nothing for this much longer did not watch.
 pub const SILENCE: Span = Span::from_minutes(65);
@@ -23,27 +23,36 @@ const QUIET: Span = Span::from_minutes(24 * 60);
 pub struct Heard {
     /// The calendar instant from which its instants count.
     pub start: Start,
-    /// In order.
+    /// In order, session by session.
     pub observed: Vec<Observed>,
     /// What was declared to exist.
     pub inventory: Inventory,
     /// By what was asked, as `ledger::plain_question` has it, in order of time.
     pub answers: BTreeMap<String, Vec<(Time, Input)>>,
-    /// The incidents, by their names, of which nothing that was asked was answered with no, and something with nothing: what was done in them, or was not, was
-    /// done blind.
-    pub blind: BTreeSet<String>,
-    /// From when to when Prometheus gave no answer at all.
-    pub unanswered: Vec<(Time, Time)>,
     /// From when to when it was told of a simulation.
-    pub rehearsed: Vec<(Time, Time)>,
-    /// By policy from when to when its chain could not be written: what it decided is missing there.
-    pub aside: BTreeMap<Name, Vec<(Time, Time)>>,
-    /// Whether that counts as what was seen live, as the project says.
+    pub rehearsed: Vec<Stretch>,
+    /// What of the time of each session does not count.
+    uncounted: Vec<Uncounted>,
+    /// Whether what was told of a simulation counts as what was seen live, as the project says.
     pub do_rehearsals_count: bool,
     /// What was told of each alert, so that nobody looks through all that was observed for each incident.
     episodes: BTreeMap<LabelSet, Vec<Episode>>,
     /// When messages of alerts came, in order, and of which trouble.
     told: Vec<Told>,
+}
+
+/// From when to when.
+type Stretch = (Time, Time);
+
+/// What of the time of a session does not count: each ends with the session, if not before.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Uncounted {
+    /// From when to when Prometheus gave no answer at all.
+    unanswered: Vec<Stretch>,
+    /// From when to when it was told of a simulation.
+    rehearsed: Vec<Stretch>,
+    /// By policy from when to when its chain could not be written: what it decided is missing there.
+    aside: BTreeMap<Name, Stretch>,
 }
 
 /// A message of alerts.
@@ -62,9 +71,9 @@ struct Episode {
     /// The instant.
     until: Time,
     /// The place of the message among what was observed.
-    message: usize,
-    /// That of the first message of its trouble.
-    trouble: usize,
+    place: usize,
+    /// The message.
+    told: Told,
     /// When the alert began.
     began: Time,
 }
@@ -83,19 +92,17 @@ impl Heard {
         }
         let troubles = troubles(&observed);
         let episodes = episodes(&observed, &troubles);
-        let told = troubles.into_iter().map(|(place, trouble)| Told { at: observed[place].at, trouble }).collect();
+        let uncounted: Vec<Uncounted> = sessions(watch).map(|session| Uncounted::of(start, &session)).collect();
         Self {
             start,
             observed,
             inventory,
             answers,
-            blind: blind(watch),
-            unanswered: unanswered(start, watch),
-            rehearsed: rehearsed(start, watch),
-            aside: aside(start, watch),
+            rehearsed: uncounted.iter().flat_map(|own| &own.rehearsed).copied().collect(),
+            uncounted,
             do_rehearsals_count: false,
             episodes,
-            told,
+            told: troubles.into_values().collect(),
         }
     }
 
@@ -134,7 +141,7 @@ impl Heard {
     pub fn began(&self, labels: &LabelSet, at: Time) -> Option<(Time, Told)> {
         let told = self.episodes.get(labels)?;
         let last = told[..told.partition_point(|own| own.until <= at)].last()?;
-        Some((last.began, Told { at: self.observed[last.message].at, trouble: last.trouble }))
+        Some((last.began, last.told))
     }
 
     /// Whether anything was ever told of an alert.
@@ -158,64 +165,74 @@ impl Heard {
     /// what it decided then is missing there.
     #[must_use]
     pub fn watched(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
-        let counted = self.counted(policy, stage, since).into_iter();
-        united(counted.flat_map(|stretch| outside(stretch, &self.unanswered)).collect(), |from, until| until.since(from))
+        length(self.counted(policy, stage, since).flat_map(|(session, stretch)| outside(stretch, &self.uncounted(session).unanswered)))
     }
 
     /// How much of the time in which somebody watched was that of a simulation.
     #[must_use]
     pub fn of_simulation(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
         let all = self.stretches(policy, stage, since);
-        let live = all.iter().flat_map(|stretch| outside(*stretch, &self.rehearsed)).collect();
-        let length = |stretches| united(stretches, |from: Time, until: Time| until.since(from));
-        Span::from_nanos(length(all).as_nanos().saturating_sub(length(live).as_nanos()))
+        let live = all.iter().flat_map(|(session, stretch)| outside(*stretch, &self.uncounted(*session).rehearsed));
+        let live = length(live);
+        Span::from_nanos(length(all.into_iter().map(|(_, stretch)| stretch)).as_nanos().saturating_sub(live.as_nanos()))
     }
 
     /// How much more it would have been if Prometheus had always answered.
     #[must_use]
     pub fn unanswered(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Span {
-        let all = united(self.counted(policy, stage, since), |from, until| until.since(from));
+        let all = length(self.counted(policy, stage, since).map(|(_, stretch)| stretch));
         Span::from_nanos(all.as_nanos().saturating_sub(self.watched(policy, stage, since).as_nanos()))
     }
 
-    /// The stretches of time in which somebody watched what counts.
-    fn counted(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Vec<(Time, Time)> {
-        let uncounted: &[(Time, Time)] = if self.do_rehearsals_count { &[] } else { &self.rehearsed };
-        self.stretches(policy, stage, since).into_iter().flat_map(|stretch| outside(stretch, uncounted)).collect()
+    /// What of the time of a session does not count.
+    fn uncounted(&self, session: usize) -> &Uncounted {
+        const NOTHING: &Uncounted = &Uncounted { unanswered: Vec::new(), rehearsed: Vec::new(), aside: BTreeMap::new() };
+        self.uncounted.get(session).unwrap_or(NOTHING)
     }
 
-    /// The stretches of time in which somebody watched.
-    fn stretches(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Vec<(Time, Time)> {
+    /// The stretches of time in which somebody watched what counts, each with its session.
+    fn counted(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> impl Iterator<Item = (usize, Stretch)> {
+        let live = |(session, stretch): (usize, Stretch)| {
+            let uncounted = if self.do_rehearsals_count { &[][..] } else { &self.uncounted(session).rehearsed };
+            outside(stretch, uncounted).into_iter().map(move |stretch| (session, stretch))
+        };
+        self.stretches(policy, stage, since).into_iter().flat_map(live)
+    }
+
+    /// The stretches of time in which somebody watched, each with its session.
+    fn stretches(&self, policy: &Name, stage: Stage, since: Option<Timestamp>) -> Vec<(usize, Stretch)> {
         let from = since.map_or(Time::ZERO, |since| self.instant(since));
-        let mut seen_until: Option<Time> = None;
-        let mut stretches: Vec<(Time, Time)> = Vec::new();
+        let (mut began, mut seen_until): (usize, Option<Time>) = (0, None);
+        let mut stretches: Vec<(usize, Stretch)> = Vec::new();
         for Observed { at, what } in &self.observed {
             let until = if let Observation::ClockSet { expected } = what { *expected } else { *at };
             let is_on = match what {
                 Observation::Began { policies, .. } => {
-                    seen_until = None;
+                    (began, seen_until) = (began + 1, None);
                     policies.get(policy).is_some_and(|session| session.stage == stage)
                 }
                 _ => seen_until.is_some(),
             };
             if let Some(before) = seen_until.filter(|before| until.since(*before) <= SILENCE) {
-                stretches.push((before.max(from), until));
+                stretches.push((began - 1, (before.max(from), until)));
             }
             seen_until = is_on.then_some(*at);
         }
-        let aside = self.aside.get(policy).map_or(&[][..], Vec::as_slice);
-        stretches.into_iter().flat_map(|stretch| outside(stretch, aside)).collect()
+        let written = |(session, stretch): (usize, Stretch)| {
+            let aside = self.uncounted(session).aside.get(policy).map_or(&[][..], std::slice::from_ref);
+            outside(stretch, aside).into_iter().map(move |stretch| (session, stretch))
+        };
+        stretches.into_iter().flat_map(written).collect()
     }
 }
 
 /// What was told of each alert, in order of time. A clock that was set back makes what came later of an earlier time; what came last counts.
-fn episodes(observed: &[Observed], troubles: &BTreeMap<usize, usize>) -> BTreeMap<LabelSet, Vec<Episode>> {
+fn episodes(observed: &[Observed], troubles: &BTreeMap<usize, Told>) -> BTreeMap<LabelSet, Vec<Episode>> {
     let mut all: BTreeMap<LabelSet, Vec<Episode>> = BTreeMap::new();
-    for (message, Observed { at, what }) in observed.iter().enumerate() {
-        let Observation::Told { alerts } = what else { continue };
+    for (place, told) in troubles {
+        let Observation::Told { alerts } = &observed[*place].what else { continue };
         for alerted in alerts {
-            let trouble = troubles.get(&message).copied().unwrap_or(message);
-            let episode = Episode { until: *at, message, trouble, began: alerted.notification.starts_at };
+            let episode = Episode { until: told.at, place: *place, told: *told, began: alerted.notification.starts_at };
             match all.get_mut(&alerted.notification.labels) {
                 Some(own) => own.push(episode),
                 None => _ = all.insert(alerted.notification.labels.clone(), vec![episode]),
@@ -226,7 +243,7 @@ fn episodes(observed: &[Observed], troubles: &BTreeMap<usize, usize>) -> BTreeMa
         own.sort_by_key(|episode| episode.until);
         for index in 1..own.len() {
             let before = own[index - 1];
-            if before.message > own[index].message {
+            if before.place > own[index].place {
                 own[index] = Episode { until: own[index].until, ..before };
             }
         }
@@ -241,20 +258,19 @@ struct Group<'a> {
     last: Time,
 }
 
-/// Of each message of alerts, by its place, the first of its trouble: a group that grows is told again with each new alert of it.
-fn troubles(observed: &[Observed]) -> BTreeMap<usize, usize> {
+/// The messages of alerts, by their places, each with its trouble: a group that grows is told again with each new alert of it.
+fn troubles(observed: &[Observed]) -> BTreeMap<usize, Told> {
     let mut groups: BTreeMap<&Name, Group<'_>> = BTreeMap::new();
     let mut all = BTreeMap::new();
     for (place, Observed { at, what }) in observed.iter().enumerate() {
         let Observation::Told { alerts } = what else { continue };
         let Some(key) = alerts.first().and_then(|alerted| alerted.group.as_ref()) else {
-            all.insert(place, place);
+            all.insert(place, Told { at: *at, trouble: place });
             continue;
         };
-        let group = groups.entry(key).or_insert_with(|| Group { firing: BTreeSet::new(), first: place, last: *at });
-        if group.firing.is_empty() || at.since(group.last) >= QUIET {
-            *group = Group { firing: BTreeSet::new(), first: place, last: *at };
-        }
+        // One that is over, or of which nothing came for long, begins anew.
+        let begun = groups.remove(key).filter(|group| !group.firing.is_empty() && at.since(group.last) < QUIET);
+        let group = groups.entry(key).or_insert(begun.unwrap_or_else(|| Group { firing: BTreeSet::new(), first: place, last: *at }));
         group.last = *at;
         for alerted in alerts {
             let labels = &alerted.notification.labels;
@@ -263,108 +279,80 @@ fn troubles(observed: &[Observed]) -> BTreeMap<usize, usize> {
                 AlertStatus::Resolved => _ = group.firing.remove(labels),
             }
         }
-        all.insert(place, group.first);
+        all.insert(place, Told { at: *at, trouble: group.first });
     }
     all
 }
 
-/// From when to when Prometheus gave no answer at all: from the last answer until the next one, or the end of the session. What older watchers have written
+/// The sessions of a watcher's chain that have a beginning, each with whether it may still go on, and is the only one that may.
+fn sessions(watch: &Chain) -> impl Iterator<Item = (Vec<&Recorded>, bool)> {
+    let head = if let [head] = &watch.heads[..] { Some(&head.hash) } else { None };
+    let all = watch.sessions().into_iter().filter(|own| own.first().is_some_and(|first| first.entry.what.begins_session()));
+    all.map(move |own| {
+        let is_open = own.last().map(|last| &last.hash) == head;
+        (own, is_open)
+    })
+}
+
+impl Uncounted {
+    fn of(start: Start, session: &(Vec<&Recorded>, bool)) -> Self {
+        let is_simulation = |what: &What| matches!(what, What::State { of, .. } if of == REHEARSAL).then_some(());
+        let policy = |what: &What| match what {
+            What::State { of, value } if of == ASIDE => value.get("policy")?.as_str().map(Name::new),
+            _ => None,
+        };
+        Self {
+            unanswered: unanswered(start, &session.0),
+            rehearsed: until_it_ends((start, session), is_simulation).into_values().collect(),
+            aside: until_it_ends((start, session), policy),
+        }
+    }
+}
+
+/// From when to when Prometheus gave no answer at all in a session: from the last answer until the next one, or beyond its end. What older watchers have written
 /// says nothing of that, and counts as answered.
-fn unanswered(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
+fn unanswered(start: Start, session: &[&Recorded]) -> Vec<Stretch> {
     let mut all = Vec::new();
-    // Since when there was none; the last that is known to be one, and the last thing that was written down.
-    let (mut open, mut answered, mut last): (Option<Time>, Option<Time>, Time) = (None, None, Time::ZERO);
-    for own in &watch.entries {
+    // Since when there was none; the last that is known to be one.
+    let (mut open, mut answered): (Option<Time>, Option<Time>) = (None, None);
+    for own in session {
         let at = instant(start, own.entry.at);
         match &own.entry.what {
-            What::State { of, .. } if of == SESSION => {
-                all.extend(open.take().map(|from| (from, last)));
-                answered = Some(at);
-            }
             What::State { of, value } if of == ANSWERING && value.get("answers") == Some(&serde_json::Value::Bool(false)) => {
                 open = open.or(answered).or(Some(at));
             }
-            what if is_answer(what) => {
+            what if what.begins_session() || is_answer(what) => {
                 all.extend(open.take().map(|from| (from, at)));
                 answered = Some(at);
             }
             _ => {}
         }
-        last = last.max(at);
     }
     all.extend(open.map(|from| (from, Time::MAX)));
     all
 }
 
-/// The incidents in which conditions could not be told, and none of them is false.
-fn blind(watch: &Chain) -> BTreeSet<String> {
-    let (mut unknown, mut told) = (BTreeSet::new(), BTreeSet::new());
-    for own in &watch.entries {
-        let What::Observation { incident: Some(incident), input, .. } = &own.entry.what else { continue };
-        match serde_json::from_value(input.clone()) {
-            Ok(Input::Evaluated { verdict: Truth::Unknown, .. }) => _ = unknown.insert(incident),
-            Ok(Input::Evaluated { verdict: Truth::False, .. }) => _ = told.insert(incident),
-            _ => {}
-        }
-    }
-    unknown.difference(&told).map(|incident| (*incident).clone()).collect()
-}
-
-/// From when to when a watcher was told of a simulation: since that stands there, until its session ends.
-fn rehearsed(start: Start, watch: &Chain) -> Vec<(Time, Time)> {
-    let is_mark = |what: &What| matches!(what, What::State { of, .. } if of == REHEARSAL).then_some(());
-    until_session_ends((start, watch), is_mark).into_values().flatten().collect()
-}
-
-/// By policy from when to when its chain could not be written: since that stands there, until the session ends.
-fn aside(start: Start, watch: &Chain) -> BTreeMap<Name, Vec<(Time, Time)>> {
-    let policy = |what: &What| match what {
-        What::State { of, value } if of == ASIDE => value.get("policy")?.as_str().map(Name::new),
-        _ => None,
-    };
-    until_session_ends((start, watch), policy)
-}
-
-/// From when to when something holds, by what it holds of: from the entry that says so to the end of its session. A session is what follows its beginning, in
-/// whichever order the branches of two clones stand; and where the clock is set back in one, from the first to the last time that it has since.
-fn until_session_ends<K: Ord + Clone>(
-    (start, watch): (Start, &Chain),
+/// From when to when something holds, by what it holds of: from the entry that says so to the end of its session; where the clock is set back in it, from the
+/// first to the last time that it has since.
+fn until_it_ends<K: Ord>(
+    (start, (session, is_open)): (Start, &(Vec<&Recorded>, bool)),
     mark: impl Fn(&What) -> Option<K>,
-) -> BTreeMap<K, Vec<(Time, Time)>> {
-    let mut all: Vec<(K, (Time, Time))> = Vec::new();
-    // By entry, what holds there: places in that list.
-    let mut open: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for own in &watch.entries {
+) -> BTreeMap<K, Stretch> {
+    let mut all: BTreeMap<K, Stretch> = BTreeMap::new();
+    for own in session {
         let at = instant(start, own.entry.at);
-        let mut holds = open.get(own.previous.as_str()).cloned().unwrap_or_default();
-        match &own.entry.what {
-            // Branches are joined by whoever begins a session.
-            What::Merge { .. } => holds.clear(),
-            What::State { of, .. } if of == SESSION => holds.clear(),
-            what => {
-                if let Some(key) = mark(what).filter(|key| holds.iter().all(|place| all[*place].0 != *key)) {
-                    holds.push(all.len());
-                    all.push((key, (at, at)));
-                }
-            }
+        if let Some(key) = mark(&own.entry.what) {
+            all.entry(key).or_insert((at, at));
         }
-        for place in &holds {
-            let (from, until) = &mut all[*place].1;
+        for (from, until) in all.values_mut() {
             (*from, *until) = ((*from).min(at), (*until).max(at));
         }
-        if !holds.is_empty() {
-            open.insert(&own.hash, holds);
-        }
     }
-    // What goes on holds of all that is still to come.
-    if let [head] = &watch.heads[..] {
-        open.get(head.hash.as_str()).into_iter().flatten().for_each(|place| all[*place].1.1 = Time::MAX);
+    if *is_open {
+        // What goes on holds of all that is still to come.
+        all.values_mut().for_each(|(_, until)| *until = Time::MAX);
     }
-    let mut found: BTreeMap<K, Vec<(Time, Time)>> = BTreeMap::new();
-    for (key, stretch) in all {
-        found.entry(key).or_default().push(stretch);
-    }
-    found
+    all
 }
 
 /// Whether an entry shows that Prometheus answered.
@@ -382,7 +370,7 @@ fn is_answer(what: &What) -> bool {
 }
 
 /// What lies of a stretch outside of others.
-pub(super) fn outside<T: Copy + Ord>(stretch: (T, T), gaps: &[(T, T)]) -> Vec<(T, T)> {
+pub(crate) fn outside<T: Copy + Ord>(stretch: (T, T), gaps: &[(T, T)]) -> Vec<(T, T)> {
     let mut left = vec![stretch];
     for (from, until) in gaps {
         let cut = |(begin, end): (T, T)| [(begin, end.min(*from)), (begin.max(*until), end)];
@@ -402,6 +390,10 @@ pub(super) fn united<T: Copy + Ord>(mut stretches: Vec<(T, T)>, length: impl Fn(
     total
 }
 
+fn length(stretches: impl Iterator<Item = Stretch>) -> Span {
+    united(stretches.collect(), |from: Time, until: Time| until.since(from))
+}
+
 fn instant(start: Start, at: Timestamp) -> Time {
     let nanos = at.as_nanosecond() - i128::from(start.unix_millis()) * 1_000_000;
     Time::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
@@ -413,6 +405,7 @@ mod tests {
     use firedrill_policies::watcher::{Alerted, Session};
 
     use super::*;
+    use crate::ledger::SESSION;
 
     fn began(stage: Stage) -> Observation {
         let session = Session { hash: String::new(), stage, next_decision: 0, next_incident: 0, abandoned: Vec::new() };
@@ -501,11 +494,9 @@ mod tests {
         ];
         Ledger::open(folder.path(), &name).unwrap().0.append(entries).unwrap();
         let watch = Ledger::read(folder.path(), &name).unwrap();
-        let found: Vec<(u64, u64)> = unanswered(Start::from_unix_millis(0), &watch)
-            .into_iter()
-            .map(|(from, until)| (from.as_seconds() as u64, if until == Time::MAX { u64::MAX } else { until.as_seconds() as u64 }))
-            .collect();
-        assert_eq!(found, [(400, 1_000), (1_100, 1_400), (2_000, 2_300), (3_000, u64::MAX)]);
+        let found = sessions(&watch).map(|(session, _)| seconds(&unanswered(Start::from_unix_millis(0), &session)));
+        let expected = [vec![(400, 1_000), (1_100, 1_400)], vec![(2_000, u64::MAX)], vec![(3_000, u64::MAX)]];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
         let seconds = |(from, until): (u64, u64)| (Time::from_seconds(from), Time::from_seconds(until));
         let gaps = [seconds((10, 20)), seconds((30, 40))];
         assert_eq!(outside(seconds((15, 35)), &gaps), [seconds((20, 30))]);
@@ -557,6 +548,10 @@ mod tests {
         Chain::of_bytes(&Name::new("watch"), "watch", text.as_bytes()).sound().unwrap_or_else(|failure| panic!("{failure:?}"))
     }
 
+    fn rehearsed(watch: &Chain) -> Vec<Stretch> {
+        sessions(watch).flat_map(|session| Uncounted::of(Start::from_unix_millis(0), &session).rehearsed).collect()
+    }
+
     fn seconds(stretches: &[(Time, Time)]) -> Vec<(u64, u64)> {
         let second = |at: Time| if at == Time::MAX { u64::MAX } else { at.as_seconds() as u64 };
         stretches.iter().map(|(from, until)| (second(*from), second(*until))).collect()
@@ -567,7 +562,7 @@ mod tests {
         let none = serde_json::Value::Null;
         let all = [(100, SESSION), (12_000, REHEARSAL), (15_000, "x"), (11_000, "x"), (11_100, "x"), (11_200, SESSION), (16_000, "x")];
         let watch = of_states(&states(all.map(|(second, of)| (second, of, none.clone())).to_vec()));
-        assert_eq!(seconds(&rehearsed(Start::from_unix_millis(0), &watch)), [(11_000, 15_000)]);
+        assert_eq!(seconds(&rehearsed(&watch)), [(11_000, 15_000)]);
     }
 
     #[test]
@@ -581,8 +576,33 @@ mod tests {
         for both in [format!("{own}{}", &other[common.len()..]), format!("{other}{}", &own[common.len()..])] {
             let watch = of_states(&both);
             assert_eq!(watch.heads.len(), 2);
-            assert_eq!(seconds(&rehearsed(Start::from_unix_millis(0), &watch)), [(200, 1_000)]);
+            assert_eq!(seconds(&rehearsed(&watch)), [(200, 1_000)]);
         }
+    }
+
+    #[test]
+    fn what_one_clone_could_not_be_answered_is_its_own_whichever_session_stands_before_it() {
+        let none = serde_json::Value::Null;
+        let text = |rest: &[(i64, &str)]| {
+            let all = [(100, SESSION, none.clone()), (300, ANSWERING, serde_json::json!({ "answers": false }))];
+            states(all.into_iter().chain(rest.iter().map(|(second, of)| (*second, *of, none.clone()))).collect())
+        };
+        let (common, own, other) = (text(&[]), text(&[(900, "x"), (1_000, "x")]), text(&[(400, SESSION), (500, "x"), (1_500, "x")]));
+        let watch = of_states(&format!("{own}{}", &other[common.len()..]));
+        let spans: Vec<Vec<i64>> = watch.sessions().iter().map(|own| own.iter().map(|own| own.entry.at.as_second()).collect()).collect();
+        assert_eq!(spans, [vec![100, 300, 900, 1_000], vec![400, 500, 1_500]]);
+        let session = |seconds: &[u64]| {
+            let observed = |(place, second): (usize, &u64)| {
+                let what = if place == 0 { began(Stage::DryRun) } else { Observation::Passed };
+                Observed { at: Time::from_seconds(*second), what }
+            };
+            seconds.iter().enumerate().map(observed).collect::<Vec<_>>()
+        };
+        let observed = [session(&[100, 300, 900, 1_000]), session(&[400, 500, 1_500])].concat();
+        let heard = Heard::of((Start::from_unix_millis(0), observed, Inventory::default()), &watch);
+        let policy = Name::new("p");
+        let found = (heard.watched(&policy, Stage::DryRun, None), heard.unanswered(&policy, Stage::DryRun, None));
+        assert_eq!(found, (Span::from_seconds(1_100), Span::from_seconds(300)));
     }
 
     #[test]
@@ -595,7 +615,7 @@ mod tests {
         let observed = [(100, began(Stage::DryRun)), (600, Observation::Passed), (700, began(Stage::DryRun)), (900, Observation::Passed)];
         let observed = observed.map(|(second, what)| Observed { at: Time::from_seconds(second), what }).to_vec();
         let heard = Heard::of((Start::from_unix_millis(0), observed, Inventory::default()), &watch);
-        assert_eq!(seconds(&heard.aside[&Name::new("p")]), [(400, 600)]);
+        assert_eq!(seconds(&[heard.uncounted[0].aside[&Name::new("p")]]), [(400, 600)]);
         assert_eq!(heard.watched(&Name::new("p"), Stage::DryRun, None), Span::from_seconds(500));
     }
 

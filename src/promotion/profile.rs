@@ -11,7 +11,7 @@ use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ledger::{Chain, PublicKey, Recorded, Signed, What, is_machine, sides};
+use crate::ledger::{Chain, Labelled, PublicKey, Recorded, Signed, What, is_machine, sides};
 
 /// A set of demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -352,7 +352,8 @@ impl Promotions {
     #[must_use]
     pub fn strangers(&self, chain: &Chain) -> BTreeMap<String, usize> {
         let mut all: BTreeMap<&str, usize> = BTreeMap::new();
-        for own in chain.entries.iter().filter(|own| !self.people.is_empty() && !counts_of_anybody(own)) {
+        let counts = |own: &Recorded| counts_of_anybody(own) || speaks_against(own);
+        for own in chain.entries.iter().filter(|own| !self.people.is_empty() && !counts(own)) {
             *all.entry(&own.entry.by).or_default() += 1;
         }
         all.into_iter().filter(|(by, _)| self.is_stranger(by)).map(|(by, count)| (by.to_owned(), count)).collect()
@@ -364,17 +365,27 @@ impl Promotions {
     }
 
     /// A chain as far as it is to be believed: what is said in the name of somebody who has a key, and is not signed by it, does not count, nor what is said by
-    /// somebody who is not among the people. Anybody may take a policy back, and needs no key for that.
+    /// somebody who is not among the people, unless it speaks against the policy. Anybody may take a policy back, and needs no key for that.
     #[must_use]
     pub fn believed(&self, chain: Chain) -> Chain {
         let (unverified, strangers) = (self.unverified(&chain), self.strangers(&chain));
-        chain.without(|own| !counts_of_anybody(own) && (unverified.contains(&own.hash) || strangers.contains_key(&own.entry.by)))
+        let is_strange = |own: &Recorded| strangers.contains_key(&own.entry.by) && !speaks_against(own);
+        chain.without(|own| !counts_of_anybody(own) && (unverified.contains(&own.hash) || is_strange(own)))
     }
 }
 
 /// Whether an entry counts whoever wrote it: it takes a policy back, or joins two branches.
 const fn counts_of_anybody(own: &Recorded) -> bool {
     matches!(own.entry.what, What::Demotion { .. } | What::Merge { .. })
+}
+
+/// Whether an entry speaks against the policy: to take a name out of the people must not make that unsaid.
+const fn speaks_against(own: &Recorded) -> bool {
+    use Labelled::{Harmful, Wrong};
+    matches!(
+        own.entry.what,
+        What::Label { says: Wrong | Harmful, .. } | What::Compared { wrong: true, .. } | What::Violation { .. } | What::Hint { .. }
+    )
 }
 
 /// A text as it is compared: people write it now so and now so.

@@ -93,6 +93,8 @@ pub fn statement(stated: &Stated<'_>) -> Value {
     })
 }
 
-fn counted_entries(count: usize) -> String {
+/// So many entries, as people say it.
+#[must_use]
+pub fn counted_entries(count: usize) -> String {
     if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }

@@ -51,7 +51,7 @@ const TOLD: [(&str, &str); 26] = [
 const NOT_DONE: [&str; 9] = ["not", "never", "no", "nobody", "none", "nothing", "without", "cannot", "refused"];
 
 /// Words that say that it was not done yet, or not at all, or that somebody thinks of it: whether it was done later nobody knows.
-const NOT_YET: [&str; 49] = [
+const NOT_YET: [&str; 47] = [
     "before",
     "instead",
     "avoid",
@@ -93,9 +93,7 @@ const NOT_YET: [&str; 49] = [
     "recommended",
     "need",
     "needs",
-    "be",
     "gets",
-    "get",
     "tried",
     "try",
     "attempted",
@@ -120,8 +118,11 @@ const MACHINES: [&str; 13] = [
     "automatically",
 ];
 
-/// What, in the clause of a deed, says that nobody did it, or that it was done on another day.
-const OF_OTHERS: [&str; 22] = [
+/// How people use what acts: `with Argo`, and no machine by itself.
+const BY_MEANS_OF: [&str; 5] = ["in", "with", "via", "using", "through"];
+
+/// What, in the clause of a deed, says that nobody did it.
+const OF_OTHERS: [&str; 10] = [
     "by itself",
     "by themselves",
     "on its own",
@@ -132,6 +133,10 @@ const OF_OTHERS: [&str; 22] = [
     "by the autoscaler",
     "by the hpa",
     "by the watchdog",
+];
+
+/// What, in the clause of a deed, says that it was done on another day; `yesterday's release` and `the version of last week` do not.
+const OTHER_DAYS: [&str; 12] = [
     "yesterday",
     "tomorrow",
     "last week",
@@ -146,10 +151,13 @@ const OF_OTHERS: [&str; 22] = [
     "weeks ago",
 ];
 
+/// Words before such a day that make it one of something else.
+const OF_ANOTHER: [&str; 3] = ["of", "from", "since"];
+
 /// How a sentence begins that tells what would be done.
 const CONDITIONS: [&str; 4] = ["if ", "unless ", "in case ", "should "];
 
-/// What says, somewhere in the sentence of a deed, that it could not be done.
+/// What says, in the clause of a deed or as what came of it, that it could not be done.
 const FORBIDDEN: [&str; 5] = ["permission denied", "access denied", "forbidden", "not permitted", "not authorized"];
 
 /// Words that, right after a deed, say that it was not done.
@@ -170,6 +178,9 @@ const NOT_YET_AFTER: [&str; 10] = [
     "did not work",
 ];
 
+/// The one of them that is said of something else where it follows what was done: `restarted failed pods`.
+const FAILED: &str = "failed";
+
 /// What says by itself that nothing was done.
 const IDLE: [&str; 6] = ["did nothing", "nothing was done", "nothing done", "no action", "acknowledged", "resolved"];
 
@@ -178,6 +189,9 @@ const NEAR: usize = 6;
 
 /// Where one clause ends and another begins.
 const CLAUSES: [&str; 14] = [". ", ", ", "; ", ": ", "! ", "? ", "\n", " and ", " but ", " so ", " then ", " because ", " after ", " - "];
+
+/// Those after which stands what came of it, and not why.
+const OUTCOMES: [&str; 5] = [", ", ": ", " and ", " but ", " - "];
 
 /// Where one sentence ends and another begins.
 const SENTENCES: [&str; 5] = [". ", "; ", "! ", "? ", "\n"];
@@ -246,16 +260,23 @@ fn came_of(text: &str, (at, beginning): (usize, &str)) -> Deed {
     let near = before[clause..].split_whitespace().rev().take(NEAR);
     let words: Vec<&str> = near.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
     let ends = |word: &&str, end: &str| word.ends_with(&format!("'{end}")) || word.ends_with(&format!("\u{2019}{end}"));
-    let is_open = words.iter().any(|word| NOT_YET.contains(word) || *word == "yet" || ends(word, "d") || ends(word, "ll"));
+    let is_to_be = words.windows(2).any(|pair| pair == ["be", "to"]);
+    let is_open = is_to_be || words.iter().any(|word| NOT_YET.contains(word) || *word == "yet" || ends(word, "d") || ends(word, "ll"));
     let is_denied = words.iter().any(|word| NOT_DONE.contains(word) || word.ends_with("n't") || word.ends_with("n\u{2019}t"));
     let is_asked = after.find(['.', '!', '?', '\n']).is_some_and(|end| after[end..].starts_with('?'));
     // The rest of the word itself does not count.
     let rest = after.trim_start_matches(is_of_word).trim_start();
-    let follows = |all: &[&str]| all.iter().any(|told| rest.strip_prefix(told).is_some_and(|after| !after.starts_with(is_of_word)));
+    let is_past = text[at..].split(|c| !is_of_word(c)).next().is_some_and(|word| word.ends_with("ed") && word != "shed");
+    let is_next =
+        |told: &&str| rest.strip_prefix(*told).is_some_and(|after| !after.starts_with(is_of_word)) && !(is_past && *told == FAILED);
+    let follows = |all: &[&str]| all.iter().any(is_next);
     let whole = around(text, (at, beginning.len()), &CLAUSES);
     let sentence = around(text, (at, beginning.len()), &SENTENCES);
-    let is_of_others = words.iter().any(|word| MACHINES.contains(word)) || OF_OTHERS.iter().any(|told| mentions(whole, told));
-    let is_barred = FORBIDDEN.iter().any(|told| mentions(sentence, told)) || mentions(&before[clause..], "failed to");
+    let is_of_others =
+        is_of_machine(&words) || OF_OTHERS.iter().any(|told| mentions(whole, told)) || OTHER_DAYS.iter().any(|day| is_on(whole, day));
+    let outcome = outcome(after);
+    let is_barred =
+        FORBIDDEN.iter().any(|told| mentions(whole, told) || mentions(outcome, told)) || mentions(&before[clause..], "failed to");
     let is_thought = CONDITIONS.iter().any(|told| sentence.starts_with(told));
     if is_asked || is_of_others || is_barred || is_thought || is_open && !is_denied || follows(&NOT_YET_AFTER) {
         Deed::Open
@@ -264,6 +285,31 @@ fn came_of(text: &str, (at, beginning): (usize, &str)) -> Deed {
     } else {
         Deed::Done
     }
+}
+
+/// Whether words before a deed, the nearest first, say that it is a machine's: one that nobody uses.
+fn is_of_machine(words: &[&str]) -> bool {
+    let is_used = |place: usize| words[place + 1..].iter().find(|word| **word != "the").is_some_and(|word| BY_MEANS_OF.contains(word));
+    words.iter().enumerate().any(|(place, word)| MACHINES.contains(word) && !is_used(place))
+}
+
+/// Whether what a clause tells of was on another day.
+fn is_on(clause: &str, day: &str) -> bool {
+    let of_something = |at: usize| {
+        let is_whose = ["'s", "\u{2019}s"].iter().any(|own| clause[at + day.len()..].starts_with(own));
+        let before = clause[..at].split_whitespace().next_back();
+        is_whose || before.is_some_and(|word| OF_ANOTHER.contains(&word))
+    };
+    let is_word = |at: &usize| !clause[at + day.len()..].starts_with(is_of_word);
+    starts_of(clause, day).filter(is_word).any(|at| !of_something(at))
+}
+
+/// Of what follows a deed the clause after its own, where that tells what came of it.
+fn outcome(after: &str) -> &str {
+    let end = |text: &str| CLAUSES.iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
+    let next = &after[end(after)..];
+    let told = OUTCOMES.iter().find_map(|begin| next.strip_prefix(begin)).unwrap_or_default();
+    &told[..end(told)]
 }
 
 /// What stands around a place between two of these ends.
@@ -285,10 +331,10 @@ pub(super) fn values_of(text: &str, label: &str) -> Vec<String> {
     after.filter(|value| !value.is_empty()).collect()
 }
 
-/// Whether a text has a word, as a word of its own.
+/// Whether a text, in lower case, has a word, as a word of its own.
 pub(super) fn mentions(text: &str, word: &str) -> bool {
-    let (text, word) = (text.to_lowercase(), word.to_lowercase());
-    starts_of(&text, &word).any(|at| !text[at + word.len()..].starts_with(is_of_word))
+    let word = word.to_lowercase();
+    !word.is_empty() && starts_of(text, &word).any(|at| !text[at + word.len()..].starts_with(is_of_word))
 }
 
 /// Where words that begin so begin.
@@ -383,6 +429,36 @@ mod tests {
     }
 
     #[test]
+    fn a_deed_is_one_whatever_is_said_of_its_object_its_reason_and_its_means() {
+        for words in [
+            "rolled back yesterday's release",
+            "rolled back to last week\u{2019}s version",
+            "rolled back to the build from last night",
+            "users saw 403 Forbidden, so rolled back",
+            "access denied from S3 since the deploy, rolled back",
+            "rolled back because users saw access denied",
+            "in Argo rolled back",
+            "with the argocd UI rolled back",
+        ] {
+            check(words, did("rollback"));
+        }
+        for words in ["restarted failed pods", "restarted failed replicas", "to get it back up restarted api-1"] {
+            check(words, did("restart"));
+        }
+        for words in [
+            "rolled back, permission denied",
+            "rollback failed with a timeout",
+            "rollback failed",
+            "two days ago we rolled back",
+            "rolled back last week by Ben",
+            "the deploy is to be rolled back",
+            "Argo rolled back",
+        ] {
+            check(words, Told::Unclear);
+        }
+    }
+
+    #[test]
     fn values_of_labels_are_read_as_alerts_are_printed() {
         assert_eq!(values_of("Labels:\n - pod = api-1\n - pod=\"api-2\", x{pod: api-3}", "pod"), ["api-1", "api-2", "api-3"]);
         assert!(values_of("the pod is down, mypod = x", "pod").is_empty());
@@ -390,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_name_is_mentioned_as_a_word_of_its_own() {
-        assert!(mentions("[FIRING:1] Down (api-1)", "down") && mentions("on api-1.", "api-1"));
-        assert!(!mentions("Downtime", "Down") && !mentions("api-12", "api-1"));
+        assert!(mentions("[firing:1] down (api-1)", "Down") && mentions("on api-1.", "api-1"));
+        assert!(!mentions("downtime", "Down") && !mentions("api-12", "api-1"));
     }
 }

@@ -480,7 +480,7 @@ fn observation(what: &Observation, asked: Option<&Asked>, inventory: &Inventory)
 }
 
 /// The observations that entries hold, in order. What a crash left of a message counts as a message: it stands in the ledger.
-fn read_observations(entries: &[Recorded], start: Start) -> Result<Vec<Observed>, Failure> {
+fn read_observations<'r>(entries: impl IntoIterator<Item = &'r Recorded>, start: Start) -> Result<Vec<Observed>, Failure> {
     let mut observed = Vec::new();
     let mut message: Vec<Alerted> = Vec::new();
     let mut last = Time::ZERO;
@@ -519,7 +519,8 @@ fn read_observations(entries: &[Recorded], start: Start) -> Result<Vec<Observed>
     Ok(observed)
 }
 
-/// What a watcher's chain holds: from where its instants count, what it was told in order, and what was declared to exist, as the last session knew it.
+/// What a watcher's chain holds: from where its instants count, what it was told in order, session by session, and what was declared to exist, as the last
+/// session knew it.
 ///
 /// # Errors
 /// Nobody has watched yet; or another firedrill wrote it.
@@ -532,7 +533,7 @@ pub fn observations(watch: &Chain) -> Result<(Start, Vec<Observed>, Inventory), 
         What::State { of, value } if of == INVENTORY => serde_json::from_value(value.clone()).ok(),
         _ => None,
     });
-    Ok((start, read_observations(&watch.entries, start)?, declared.unwrap_or_default()))
+    Ok((start, read_observations(watch.sessions().concat(), start)?, declared.unwrap_or_default()))
 }
 
 /// An instant that counts from a start of its own.

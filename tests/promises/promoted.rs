@@ -65,6 +65,16 @@ fn a_version_that_changed_in_dry_run_is_told_and_looks_on() {
 }
 
 #[test]
+fn a_version_that_was_taken_back_is_told_with_who_took_it_back_and_when() {
+    let project = Project::at(Stage::Guarded, 16);
+    firedrill(project.path(), &["demote", POLICY, "--to", "dry-run", "--because", "a fire", "--by", "ada"]).exits(0);
+    project.edit(FILE, "cooldown: 10m", "cooldown: 11m");
+    let told = firedrill(project.path(), &["status"]).exits(0).stdout;
+    assert!(told.contains("· this is not the version that was taken back to dry-run ("), "{told}");
+    assert!(told.contains(", by ada): its guards have changed since") && !told.contains(", by lead)"), "{told}");
+}
+
+#[test]
 fn a_policy_that_is_another_one_by_now_has_nothing_of_the_stage_of_its_name() {
     let project = Project::at(Stage::Approval, 9);
     assert_eq!(status(&project, 0)["stage"], "approval");

@@ -718,6 +718,41 @@ fn what_is_said_by_nobody_among_the_people_does_not_count_and_is_named() {
 }
 
 #[test]
+fn what_speaks_against_a_policy_counts_whoever_has_left_the_people_since() {
+    let project = Project::at(Stage::DryRun, 16).with_five();
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, ben: {}, lead: {} }");
+    let events = project.would_acts();
+    let label = |event: &str, says: &str, by: &str| firedrill(project.path(), &["label", event, says, "--by", by]).exits(0);
+    label(&events[0], "wrong", "ben");
+    label(&events[1], "wrong", "ben");
+    label(&events[1], "right", "ada");
+    let status = || firedrill(project.path(), &["status", POLICY]).exits(0).stdout;
+    let told = |status: &str| status.contains("1 wrong of 5") && status.contains("ben said wrong, and ada says right");
+    assert!(told(&status()), "{}", status());
+    project.edit("firedrill.yaml", "ben: {}, ", "");
+    assert!(told(&status()), "{}", status());
+}
+
+#[test]
+fn what_nobody_among_the_people_said_is_neither_learned_nor_captured() {
+    let project = Project::at(Stage::DryRun, 16);
+    let event = project.on_days(&[15]).remove(0);
+    project.label(&event, "right", &["--cause", "a leak"]).exits(0);
+    let learned = || {
+        let found = firedrill(project.path(), &["learn", "--format", "json"]).exits(0).json();
+        let live = |own: &&Value| own["source"].as_str().is_some_and(|source| source.contains(POLICY));
+        found["incidents"].as_array().unwrap().iter().find(live).unwrap_or_else(|| panic!("{found:#}"))["right"].clone()
+    };
+    let captured = |folder: &str| {
+        firedrill(project.path(), &["capture", &format!("{POLICY}#0"), "--out", folder]).exits(0);
+        fs::read_to_string(project.path().join(folder).join("incident.yaml")).unwrap().contains("a leak")
+    };
+    assert_eq!((learned(), captured("one")), (true.into(), true));
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { lead: {} }");
+    assert_eq!((learned(), captured("two")), (Value::Null, false));
+}
+
+#[test]
 fn names_and_causes_are_words() {
     let project = Project::at(Stage::DryRun, 3);
     let id = project.with_one();
@@ -846,8 +881,23 @@ fn time_in_which_nothing_was_recorded_is_no_history() {
     fs::write(&file, text.replace("# EOF", &format!("# TYPE up gauge\nup 1 {}\n# EOF", 1_767_600_000 - 31 * 86_400))).unwrap();
     let done = firedrill(project.path(), &["replay", "told", "--policy", POLICY, "--backtest", "--by", "ada"]).exits(0);
     assert!(done.stderr.contains("it counts, but for 31d in which nothing was recorded"), "{}", done.stderr);
-    let status = firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json();
-    assert_eq!(status["policies"][0]["evidence"]["backtest"], 3_600_000_000_000_u64);
+    let counted = || {
+        firedrill(project.path(), &["status", POLICY, "--format", "json"]).exits(0).json()["policies"][0]["evidence"]["backtest"].clone()
+    };
+    assert_eq!(counted(), 3_600_000_000_000_u64);
+    // It uses nothing up: what somebody else recorded of that time counts.
+    const SOONER: u64 = 10 * 86_400;
+    history(project.path(), "sooner", 1245);
+    let shifted = |line: &str| match line.rsplit_once(' ').map(|(sample, at)| (sample, at.parse::<u64>())) {
+        Some((sample, Ok(at))) => format!("{sample} {}\n", at - SOONER),
+        _ => format!("{line}\n"),
+    };
+    fs::write(project.path().join("sooner/metrics.txt"), text.lines().map(shifted).collect::<String>()).unwrap();
+    project.edit("sooner/incident.yaml", "2026-01-05T08:20:00Z", "2025-12-26T08:20:00Z");
+    let replay = || firedrill(project.path(), &["replay", "sooner", "--policy", POLICY, "--backtest", "--by", "ada"]);
+    replay().exits(0);
+    assert_eq!(counted(), 7_200_000_000_000_u64);
+    replay().exits(2).says("is in the ledger of undo-release already");
 }
 
 #[test]
