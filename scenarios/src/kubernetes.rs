@@ -390,7 +390,7 @@ mod tests {
         let large = web("requests: { memory: 64Mi }").replace("cpu: 900m", "memory: 4Gi");
         has(
             &drafted(&(large + &memory)).yaml,
-            &["    memory: { base: 32MiB, request: 64MiB } # assumed: what `c` asks for", "      memory: 50%\n"],
+            &["    memory: { base: 32MiB, request: 64MiB } # assumed: the request is what `c` asks for", "      memory: 50%\n"],
         );
         let other = drafted(&(web("requests: { cpu: 100m }") + &goal("istio-proxy")));
         assert!(!other.yaml.contains("autoscaler"), "{}", other.yaml);
@@ -444,7 +444,10 @@ mod tests {
         }
         has(&aims("requests: { cpu: 10m }", "2"), &["    cpu_request: 2 # assumed: ", "      cpu: 100% # assumed: 2 cores"]);
         let memory = size("100Mi").replace("name: cpu", "name: memory");
-        has(&drafted(&(web("") + &memory)).yaml, &["request: 100MiB } # assumed: what its", "      memory: 100% # assumed: 100MiB, as"]);
+        has(
+            &drafted(&(web("") + &memory)).yaml,
+            &["request: 100MiB } # assumed: the request is what its", "      memory: 100% # assumed: 100MiB, as"],
+        );
     }
 
     #[test]

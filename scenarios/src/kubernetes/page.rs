@@ -484,24 +484,29 @@ fn requested(pod: &Pod, (resource, aim): (Resource, &Aim), unknown: f64) -> (Opt
             .all
             .map_or_else(|| "no file says what is asked for".to_owned(), |all| format!("all containers ask for {}", resource.text(all)))
     };
+    // Of memory the line says more than the request.
+    let (it, is) = match resource {
+        Resource::Cpu => ("it", ""),
+        Resource::Memory => ("the request", "the request is "),
+    };
     match aim {
         Aim::Share(_) if requests.all.is_none() => {
-            let why = "the autoscaler goes by a share of it; where no file says it, Kubernetes would not scale";
-            (Some(unknown), Some(why.to_owned()))
+            let why = format!("the autoscaler goes by a share of {it}; where no file says it, Kubernetes would not scale");
+            (Some(unknown), Some(why))
         }
         Aim::Share(_) if requests.without.is_empty() => (requests.all, None),
         Aim::Share(_) => {
             let silent = requests.without.join("`, `");
             let why =
-                format!("the autoscaler goes by a share of it; no file says what `{silent}` asks for, and so Kubernetes would not scale");
+                format!("the autoscaler goes by a share of {it}; no file says what `{silent}` asks for, and so Kubernetes would not scale");
             (requests.all, Some(why))
         }
         Aim::ShareOf(container, _) => {
-            let why = format!("what `{container}` asks for, of which its autoscaler aims at a share; {}", all());
+            let why = format!("{is}what `{container}` asks for, of which its autoscaler aims at a share; {}", all());
             (requests.own, Some(why))
         }
         Aim::Size(size) if requests.all.is_some_and(|all| SHARES.contains(&(size / all * 100.0).round())) => (requests.all, None),
-        Aim::Size(size) => (resource.rounded(*size), Some(format!("what its autoscaler aims at, which is told as a share; {}", all()))),
+        Aim::Size(size) => (resource.rounded(*size), Some(format!("{is}what its autoscaler aims at, which is told as a share; {}", all()))),
     }
 }
 
