@@ -324,8 +324,9 @@ fn a_failing_incident_is_named_and_a_new_one_that_passes_costs_nothing() {
     assert!(done.stdout.contains("firedrill replay incidents/wrong"), "{}", done.stdout);
     fs::remove_dir_all(project.path().join("incidents/wrong")).unwrap();
     record("bad-release", "right", "expect:\n  may:\n    - { action: rollback }\n");
-    let done = project.promote("ben").exits(0).says("promoted from dry-run to shadow");
-    // Whoever takes away, or changes, what refused is seen.
+    // Whoever takes away, or changes, what refused is seen, whoever is there to say so.
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, lead: {} }");
+    let done = project.promote("lead").exits(0).says("promoted from dry-run to shadow");
     let told =
         done.stderr.lines().find(|line| line.starts_with("warning: less is asked for than usual: by the judge, since it was refused"));
     assert!(
