@@ -10,7 +10,7 @@ mod heard;
 
 pub use diff::{Change, unified};
 pub use draft::{Draft, drafts};
-pub use heard::{is_rehearsed, of_watch};
+pub use heard::of_watch;
 pub use lesson::{Failed, Lesson, Prevention, Resolution, lessons, once};
 pub use level::{Level, levels};
 pub use together::{Automate, IdleStep, Together, Uncovered, together};

@@ -7,18 +7,20 @@ mod entry;
 mod file;
 mod key;
 mod line;
+mod retold;
 mod sides;
 
 pub use chain::{
     CLOCKS_APART, Chain, Finding, Fork, Head, LEAST_DIGITS, SHOWN_DIGITS, decisive, digits, is_machine, short, shown_incident,
 };
 pub use entry::{
-    ANSWERING, ASIDE, Bound, Entry, Hashes, Labelled, REHEARSAL, Recorded, RestsOn, SESSION, Signed, UnreadAct, WATCHING, What, expression,
-    plain_question, question_text,
+    ANSWERING, ASIDE, Bound, Entry, Hashes, Labelled, REFUSED, REHEARSAL, Recorded, RestsOn, SESSION, Signed, UNTOLD, UnreadAct, WATCHING,
+    What, expression, plain_question, question_text,
 };
 pub use file::{Ledger, Recovery, Released, name_of, sync_all};
 pub use key::{Key, KeyError, PublicKey};
 pub use line::{MOST_BYTES, SCHEMA, first_previous};
+pub use retold::{A_LABEL, Retold, source_of};
 pub use sides::{Side, sides};
 
 pub use crate::inputs::FOLDER;

@@ -153,17 +153,25 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// # Errors
 /// It cannot be read, or is no regular file.
 pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    regular(path)?;
+    inputs::note(path);
+    let bytes = fs::read(path)?;
+    match bytes.starts_with(LFS_POINTER) {
+        true => Err(io::Error::other("it is a pointer of Git LFS, and what it points to is not here (`git lfs pull` brings it)")),
+        false => Ok(bytes),
+    }
+}
+
+/// That reading a path comes to an end: it is a file, or a folder.
+///
+/// # Errors
+/// It is neither, or not there.
+pub fn regular(path: &Path) -> io::Result<()> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() || kind.is_dir() {
-        inputs::note(path);
-        let bytes = fs::read(path)?;
-        match bytes.starts_with(LFS_POINTER) {
-            true => Err(io::Error::other("it is a pointer of Git LFS, and what it points to is not here (`git lfs pull` brings it)")),
-            false => Ok(bytes),
-        }
-    } else {
-        Err(io::Error::other("it is no regular file, but a device, a pipe or a socket"))
+        return Ok(());
     }
+    Err(io::Error::other("it is no regular file, but a device, a pipe or a socket"))
 }
 
 fn read_folder(folder: &Path, what: &str) -> Result<Vec<Source>, Failure> {

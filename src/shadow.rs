@@ -15,8 +15,9 @@ use firedrill_core::time::Span;
 use firedrill_scenarios::incident::Incident;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde_json::json;
 
-use crate::ledger::{Chain, Hashes, Labelled, UnreadAct, What};
+use crate::ledger::{A_LABEL, Chain, Hashes, Labelled, UNTOLD, UnreadAct, What, source_of};
 
 pub use pagerduty::read_pagerduty;
 pub use words::{Told, told_of};
@@ -38,6 +39,10 @@ pub struct Story {
     pub over: Option<Timestamp>,
     /// What it is about, in words: alerts, services.
     pub about: String,
+    /// The services that were called for it: they tell what it is about where those words name nothing.
+    pub services: String,
+    /// Notes of people: they tell it where the services name nothing either.
+    pub notes: String,
     /// Whether it was named for this, so that the time alone tells whether it is the same incident.
     pub is_named: bool,
     /// Where it was, if that is told.
@@ -109,11 +114,8 @@ pub struct Before {
     pub detection_ratio: Option<f64>,
     /// Where people's side came from, of every time that it was compared.
     pub by: BTreeSet<String>,
-}
-
-/// Where people's side came from, of what was said of a comparison: it ends with that. `None`: it does not.
-fn source_of(detail: &str) -> Option<&str> {
-    Some(detail.strip_suffix(')')?.rsplit_once(" (")?.1)
+    /// The story by which it was compared last; `None`: by none.
+    pub story: Option<String>,
 }
 
 /// A policy beside people, in one incident.
@@ -165,12 +167,13 @@ impl Shadow {
         for (own, index) in taken.iter().zip(&told) {
             let story = index.map(|index| &stories[index]);
             // A story in which nobody is told of does not say that nobody did anything, nor does one whose words are not understood.
-            let clear = story.filter(|story| !story.deeds.is_empty() && !story.is_unclear());
-            match (clear, own.label, story) {
-                (Some(story), ..) => shadow.compared.push(compared(own, Some(story))),
-                (None, Some(_), _) => shadow.compared.push(compared(own, None)),
-                (None, None, Some(story)) if story.is_unclear() => shadow.unclear.push((own.incident.clone(), story.words())),
-                (None, None, _) => shadow.untold.push(own.incident.clone()),
+            let clear = story.filter(|story| story.is_clear());
+            let unclear = story.filter(|story| story.is_unclear());
+            shadow.unclear.extend(unclear.map(|story| (own.incident.clone(), story.words())));
+            if clear.is_some() || own.label.is_some() || own.told_before().is_some() {
+                shadow.compared.push(compared(own, clear));
+            } else if unclear.is_none() {
+                shadow.untold.push(own.incident.clone());
             }
         }
         let unseen = stories.iter().enumerate().filter(|(index, _)| !told.contains(&Some(*index))).map(|(_, story)| story.name.clone());
@@ -199,14 +202,23 @@ pub fn once(stories: Vec<Story>) -> Vec<Story> {
     all
 }
 
+/// Adds the lines that words do not have.
+fn add(words: &mut String, said: &str) {
+    for line in said.lines().filter(|line| !line.is_empty()) {
+        if !words.lines().any(|own| own == line) {
+            words.push_str(line);
+            words.push('\n');
+        }
+    }
+}
+
 /// For each incident the story that is told of it: a story is of one incident. That is the one that was compared by it before; else one that it names, and not
 /// only its alert; and of those the one that is nearest in time.
 fn each_once(taken: &[TakenUp], stories: &[Story]) -> Vec<Option<usize>> {
     let mut pairs: Vec<((bool, bool, SignedDuration, usize), usize)> = Vec::new();
     for (index, story) in stories.iter().enumerate() {
-        let about = story.about.to_lowercase();
         let then: Vec<(usize, &TakenUp)> = taken.iter().enumerate().filter(|(_, own)| story.is_then(own)).collect();
-        let told = story.told(&about, then.iter().map(|(_, own)| *own));
+        let (about, told) = story.names(&then);
         let others: BTreeSet<Named<'_>> = then.iter().map(|(_, own)| own.named_in(&told)).collect();
         for (place, own) in &then {
             let named = own.named_in(&told);
@@ -228,6 +240,27 @@ fn each_once(taken: &[TakenUp], stories: &[Story]) -> Vec<Option<usize>> {
     told
 }
 
+/// Takes back what incidents were compared by, of stories that are told anew and are of them no more: a folder is told as a whole, and an export may be a part,
+/// and counts only where it is of another incident, or says itself that it is of something else. Gives what is to be written down of that.
+#[must_use]
+pub fn take_back(taken: &mut [TakenUp], stories: &[Story]) -> Vec<What> {
+    let mut whats = Vec::new();
+    let told = each_once(taken, stories);
+    for (own, index) in taken.iter_mut().zip(&told) {
+        let Some(name) = own.before.as_ref().and_then(|before| before.story.clone()) else { continue };
+        let Some(place) = stories.iter().position(|story| story.name == name) else { continue };
+        let story = &stories[place];
+        let is_told = *index == Some(place) && story.is_clear();
+        let is_moved = *index != Some(place) && told.contains(&Some(place)) && story.is_clear();
+        if !is_told && (story.is_named || story.is_elsewhere(own) || is_moved) {
+            let value = json!({ "story": name, "incident": own.incident });
+            whats.push(What::State { of: UNTOLD.to_owned(), value });
+            (own.before, own.people) = (None, BTreeSet::new());
+        }
+    }
+    whats
+}
+
 /// Labels with their values.
 type Named<'t> = BTreeSet<(&'t Name, &'t Name)>;
 
@@ -236,6 +269,22 @@ impl TakenUp {
     fn is_rather(&self, other: &Named<'_>, own: &Named<'_>) -> bool {
         let is_else = |(label, value): (&Name, &Name)| other.iter().any(|(of, told)| *of == label && *told != value);
         own.is_subset(other) && self.named().any(is_else)
+    }
+
+    /// How it was compared before, if somebody told a story of it then.
+    fn told_before(&self) -> Option<&Before> {
+        self.before.as_ref().filter(|_| !self.people.is_empty())
+    }
+
+    /// What the ledger has of what people did, in order of time: that they acted, or that they did not.
+    fn deeds(&self, acted: bool) -> Vec<Deed> {
+        let deed = |(at, did): &(String, String)| {
+            let action = acted.then(|| did.clone());
+            Deed { at: at.clone(), who: String::new(), words: did.clone(), action, is_unclear: false }
+        };
+        let mut all: Vec<Deed> = self.people.iter().filter(|(_, did)| did.is_empty() != acted).map(deed).collect();
+        all.sort_by_key(|deed| deed.at.parse::<Timestamp>().ok());
+        all
     }
 
     /// The labels that name something which can be acted on.
@@ -265,15 +314,18 @@ impl Story {
         self.deeds.iter().all(|deed| deed.action.is_none()) && self.deeds.iter().any(|deed| deed.is_unclear)
     }
 
+    /// Whether it says whether people acted.
+    fn is_clear(&self) -> bool {
+        !self.deeds.is_empty() && !self.is_unclear()
+    }
+
     /// Takes in what another export has of the same.
     fn join(&mut self, other: Self) {
         self.began = self.began.min(other.began);
         self.over = self.over.max(other.over);
-        for line in other.about.lines().filter(|line| !line.is_empty()) {
-            if !self.about.contains(line) {
-                self.about += &format!("\n{line}");
-            }
-        }
+        add(&mut self.about, &other.about);
+        add(&mut self.services, &other.services);
+        add(&mut self.notes, &other.notes);
         for deed in other.deeds {
             if !self.deeds.contains(&deed) {
                 self.deeds.push(deed);
@@ -299,6 +351,24 @@ impl Story {
             longer.any(|other| !words::mentions(&about.replace(&other, " "), value))
         };
         told.iter().filter(|named| !is_within(named)).copied().collect()
+    }
+
+    /// The words, in lower case, that say what it is about, and of what incidents of its time are about what they name. Where those of the incident itself name
+    /// nothing its services do, and then its notes.
+    fn names<'t>(&self, then: &[(usize, &'t TakenUp)]) -> (String, Named<'t>) {
+        let all = || then.iter().map(|(_, own)| *own);
+        let about = self.about.to_lowercase();
+        let mut told = self.told(&about, all());
+        let mut more = about.clone();
+        for words in [&self.services, &self.notes].into_iter().filter(|words| !words.is_empty()) {
+            if !told.is_empty() {
+                break;
+            }
+            more = format!("{more}\n{}", words.to_lowercase());
+            told = self.told(&more, all());
+        }
+        // That an alert is spoken of in a note makes nothing of it by itself.
+        (if told.is_empty() { about } else { more }, told)
     }
 
     /// The words that are not understood.
@@ -335,6 +405,8 @@ impl Story {
             began: stamp(incident.onset.unix_millis()),
             over: incident.end.map(|end| stamp(end.unix_millis())),
             about: incident.what.clone(),
+            services: String::new(),
+            notes: String::new(),
             is_named: true,
             target: incident.target.clone(),
             deeds: incident.people.iter().map(deed).collect(),
@@ -358,12 +430,15 @@ impl Story {
 /// The incidents that a policy took up live, in order.
 #[must_use]
 pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
-    let incidents = chain.incidents();
+    let (incidents, retold) = (chain.incidents(), chain.retold());
     let mut taken: Vec<TakenUp> = Vec::new();
     // By what tells an incident from others, and by the hash of what was done in it, its place.
     let (mut known, mut events): (BTreeMap<&str, usize>, BTreeMap<&str, usize>) = Default::default();
     for recorded in &chain.entries {
         let Some(key) = incidents.get(recorded.hash.as_str()).copied() else { continue };
+        if retold.contains_key(recorded.hash.as_str()) {
+            continue;
+        }
         let index = known.get(key).copied();
         match &recorded.entry.what {
             What::Decision { incident, hashes, event, is_backtest: false, .. } => {
@@ -394,9 +469,11 @@ pub fn taken_up(chain: &Chain) -> Vec<TakenUp> {
             }
             What::Compared { agrees, wrong, detection_ratio, detail, .. } => {
                 if let Some(index) = index {
-                    let mut by = taken[index].before.take().map(|before| before.by).unwrap_or_default();
-                    by.extend(source_of(detail).map(str::to_owned));
-                    taken[index].before = Some(Before { agrees: *agrees, wrong: *wrong, detection_ratio: *detection_ratio, by });
+                    let Before { mut by, story, .. } = taken[index].before.take().unwrap_or_default();
+                    let source = source_of(detail).map(str::to_owned);
+                    by.extend(source.clone());
+                    let story = source.filter(|source| source != A_LABEL).or(story);
+                    taken[index].before = Some(Before { agrees: *agrees, wrong: *wrong, detection_ratio: *detection_ratio, by, story });
                 }
             }
             What::Person { at, did, .. } => {
@@ -429,14 +506,20 @@ fn told_apart(taken: &mut [TakenUp]) {
 }
 
 fn compared(own: &TakenUp, story: Option<&Story>) -> Compared {
-    let acted = story.and_then(|story| story.deeds.iter().find(|deed| deed.action.is_some()));
     let wrong = matches!(own.label, Some(Labelled::Wrong | Labelled::Harmful));
     // Without a story a label tells whether people would have acted so. One that was told before tells more, and is not to be forgotten for want of its file.
-    let agrees = match (story, own.before.as_ref().filter(|_| !own.people.is_empty())) {
-        (Some(_), _) => acted.is_some() == own.would.is_some(),
-        (None, Some(before)) => before.agrees,
-        (None, None) => !wrong,
+    let (agrees, deeds, source) = match (story, own.told_before()) {
+        (Some(story), _) => {
+            let acted = story.deeds.iter().any(|deed| deed.action.is_some());
+            (acted == own.would.is_some(), story.deeds.clone(), story.name.clone())
+        }
+        (None, Some(before)) => {
+            let source = before.story.clone().unwrap_or_else(|| A_LABEL.to_owned());
+            (before.agrees, own.deeds(before.agrees == own.would.is_some()), source)
+        }
+        (None, None) => (!wrong, Vec::new(), A_LABEL.to_owned()),
     };
+    let acted = deeds.iter().find(|deed| deed.action.is_some());
     let sooner = || {
         let (policy, people) = (own.would.as_ref()?.0, acted?.at.parse::<Timestamp>().ok()?);
         Some(people.duration_since(policy).as_secs_f64())
@@ -451,8 +534,8 @@ fn compared(own: &TakenUp, story: Option<&Story>) -> Compared {
         sooner_seconds: sooner(),
         detected_seconds: story.filter(|story| story.is_named).map(|story| own.at.duration_since(story.began).as_secs_f64().max(0.0)),
         label: own.label,
-        source: story.map_or_else(|| "a label".to_owned(), |story| story.name.clone()),
-        deeds: story.map_or_else(Vec::new, |story| story.deeds.clone()),
+        source,
+        deeds,
     }
 }
 
@@ -484,12 +567,15 @@ impl Compared {
         let is_there = |before: &Before| {
             (before.agrees, before.wrong) == (self.agrees, self.wrong) && (before.detection_ratio.is_some() || detection_ratio.is_none())
         };
-        if own.before.as_ref().is_some_and(is_there) {
+        let deeds = self.deeds.iter().filter(|deed| !deed.is_unclear);
+        let deeds = deeds.map(|deed| (deed.at.clone(), deed.action.clone().unwrap_or_default()));
+        let mut deeds = deeds.filter(|deed| !own.people.contains(deed)).peekable();
+        // What a story tells is kept, whether or not it comes out as a label did.
+        let is_told = |before: &Before| deeds.peek().is_none() && (self.source == A_LABEL || before.by.contains(&self.source));
+        if own.before.as_ref().is_some_and(is_there) && own.before.as_ref().is_some_and(is_told) {
             return Vec::new();
         }
         let detection_ratio = detection_ratio.or_else(|| own.before.as_ref()?.detection_ratio);
-        let deeds = self.deeds.iter().filter(|deed| !deed.is_unclear);
-        let deeds = deeds.map(|deed| (deed.at.clone(), deed.action.clone().unwrap_or_default())).filter(|deed| !own.people.contains(deed));
         let person = |(at, did)| What::Person { incident: self.incident.clone(), at, did };
         let (incident, agrees, wrong, hashes) = (self.incident.clone(), self.agrees, self.wrong, own.hashes.clone());
         let compared = What::Compared { incident, agrees, wrong, hashes, detection_ratio, detail: self.told() };
@@ -535,6 +621,8 @@ mod tests {
             began: stamp(-1),
             over: None,
             about: about.into(),
+            services: String::new(),
+            notes: String::new(),
             is_named: false,
             target: None,
             deeds: deeds.iter().map(deed).collect(),
@@ -628,15 +716,25 @@ mod tests {
             };
             shadow.compared.iter().flat_map(|compared| compared.entries(&own, None)).map(told).collect()
         };
-        let agreed = Before { agrees: true, wrong: false, detection_ratio: Some(1.5), by: BTreeSet::new() };
+        let agreed = Before { agrees: true, wrong: false, detection_ratio: Some(1.5), ..Before::default() };
         assert!(written(Some(Labelled::Right), &[], agreed.clone(), &[]).is_empty());
         assert_eq!(written(Some(Labelled::Wrong), &[], agreed.clone(), &[]), ["agrees false, wrong true, Some(1.5)"]);
         // What a story told stays, whether or not its file is named again; a label says what was wrong in it.
         let did = [(stamp(5).to_string(), "restart".to_owned())];
         assert!(written(Some(Labelled::Right), &did, agreed.clone(), &[]).is_empty());
         assert_eq!(written(Some(Labelled::Wrong), &did, agreed.clone(), &[]), ["agrees true, wrong true, Some(1.5)"]);
-        let differed = Before { agrees: false, ..agreed };
+        let differed = Before { agrees: false, ..agreed.clone() };
         assert!(written(Some(Labelled::Right), &did, differed.clone(), &[]).is_empty());
+        // What a story says as the label did is kept; what it told before is told without its file.
+        let acted = story("Down on api-1", &[(5, "restarted api-1")]);
+        let same = written(Some(Labelled::Right), &[], agreed.clone(), std::slice::from_ref(&acted));
+        assert_eq!(same, ["restart", "agrees true, wrong false, Some(1.5)"]);
+        let known = Before { by: ["P1".to_owned()].into(), story: Some("P1".to_owned()), ..agreed.clone() };
+        assert!(written(Some(Labelled::Right), &did, known.clone(), &[acted]).is_empty());
+        let own = TakenUp { people: did.iter().cloned().collect(), before: Some(known), ..taken(Some(1), Some(Labelled::Right)) };
+        let would = "agree: the policy would do restart (rolling) replica/api-1, 4m00s sooner";
+        check(own.clone(), &[], &format!("{would}; people did restart, and say right (P1)"));
+        check(TakenUp { label: None, ..own }, &[], &format!("{would}; people did restart (P1)"));
         // A story that is put right is told anew, and what is known of it is not said twice.
         let story = story("Down on api-1", &[(5, "restarted api-1"), (6, "scaled it")]);
         assert_eq!(written(None, &did, differed, &[story]), ["scale", "agrees true, wrong false, Some(1.5)"]);
@@ -701,6 +799,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_words_of_an_incident_do_not_name_its_services_and_then_its_notes_do() {
+        let of = |service: &str, minute: i64| {
+            let labels = LabelSet::from([(Name::new("service"), Name::new(service))]);
+            TakenUp { incident: service.into(), labels, at: stamp(minute), ..taken(Some(minute), None) }
+        };
+        let both = [of("cart", 8), of("web", 1)];
+        let told = |about: &str, services: &str, notes: &str| -> Vec<String> {
+            let story = Story { services: services.into(), notes: notes.into(), ..story(about, &[(10, "did: nothing")]) };
+            Shadow::of(&both, &[Story { began: stamp(0), ..story }]).compared.into_iter().map(|own| own.incident).collect()
+        };
+        assert_eq!(told("Down", "", ""), ["web"], "the nearest in time");
+        assert_eq!(told("Down", "cart", "looks like web"), ["cart"]);
+        assert_eq!(told("Down", "platform", "Down, service/cart"), ["cart"]);
+        assert_eq!(told("Down on web", "cart", "cart"), ["web"], "what its own words name");
+        assert_eq!(told("slow", "", "it is cart"), ["cart"]);
+        assert!(told("slow", "", "Down is another story").is_empty(), "an alert that is spoken of");
+    }
+
+    #[test]
     fn what_was_compared_by_a_story_stays_so_after_a_label_was_changed() {
         let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("p"));
         let compared = |people: &str| {
@@ -758,6 +875,8 @@ mod tests {
             let compared = first.compared.iter().find(|compared| compared.incident == own.incident);
             let by = |own: &Compared| source_of(&own.told()).map(str::to_owned).into_iter().collect();
             own.before = compared.map(|own| Before { agrees: own.agrees, by: by(own), ..Before::default() });
+            let deeds = compared.iter().flat_map(|own| &own.deeds);
+            own.people = deeds.map(|deed| (deed.at.clone(), deed.action.clone().unwrap_or_default())).collect();
         }
         assert_eq!(Shadow::of(&taken, &stories), first);
         assert!(first.compared.iter().zip(&taken[1..]).all(|(compared, own)| compared.entries(own, None).is_empty()));
@@ -767,9 +886,10 @@ mod tests {
     fn words_that_are_not_understood_are_compared_with_nothing() {
         let shadow = |label, words| Shadow::of(&[taken(Some(1), label)], &[story("Down on api-1", &[(1, "acknowledged"), (2, words)])]);
         let unclear = shadow(None, "kicked it");
-        assert_eq!((unclear.compared.len(), unclear.unclear), (0, vec![("restart#0".to_owned(), "kicked it".to_owned())]));
-        // A label tells all the same.
-        assert_eq!(shadow(Some(Labelled::Right), "kicked it").compared.len(), 1);
+        assert_eq!((unclear.compared.len(), &unclear.unclear), (0, &vec![("restart#0".to_owned(), "kicked it".to_owned())]));
+        // A label tells all the same, and the words are told beside it.
+        let labelled = shadow(Some(Labelled::Right), "kicked it");
+        assert_eq!((labelled.compared.len(), labelled.unclear, labelled.untold.len()), (1, unclear.unclear, 0));
         assert_eq!(shadow(None, "did: restart replica/api-1").compared.len(), 1);
     }
 }

@@ -1,12 +1,12 @@
 //! `firedrill audit`: whether the ledger is what was written, what stands in it, and what an entry means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 use firedrill_core::name::Name;
-use firedrill_core::words::counted;
+use firedrill_core::words::{counted, in_one_line};
 use serde_json::{Value, json};
 
 use crate::cli::{AuditArgs, Format};
@@ -14,7 +14,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::ledger::{
-    ASIDE, Chain, FOLDER, Finding, Ledger, REHEARSAL, Recorded, SCHEMA as LEDGER_SCHEMA, SHOWN_DIGITS, Signed, WATCH, What, digits, name_of,
+    ASIDE, Chain, FOLDER, Finding, Ledger, REFUSED, REHEARSAL, Recorded, SCHEMA as LEDGER_SCHEMA, SHOWN_DIGITS, Signed, UNTOLD, WATCH,
+    What, digits, name_of,
 };
 use crate::output::Output;
 use crate::watch::observations;
@@ -27,7 +28,8 @@ const SCHEMA: &str = "firedrill.audit/1";
 /// # Errors
 /// There is no such chain or entry, or a file cannot be read.
 pub fn execute(arguments: &AuditArgs, output: Output) -> Result<Exit, Failure> {
-    let folder = Home::here()?.base.join(FOLDER);
+    let home = Home::here()?;
+    let folder = home.base.join(FOLDER);
     let names = match &arguments.policy {
         Some(policy) => vec![name_of(policy)?],
         None => all_chains(&folder)?,
@@ -48,7 +50,10 @@ pub fn execute(arguments: &AuditArgs, output: Output) -> Result<Exit, Failure> {
         let [chain] = chains.as_slice() else {
             return Err(Failure::argument("an entry is shown of one chain", "name the policy: `firedrill audit POLICY --show 3`"));
         };
-        return one_entry(chain, number, shown, output);
+        let believed = home.believed(&folder, chain.clone());
+        let both = chain.entries.iter().zip(&believed.entries);
+        let uncounted = both.filter(|(own, read)| own.entry.what != read.entry.what).map(|(own, _)| own.hash.as_str()).collect();
+        return one_entry((chain, &uncounted), number, shown, output);
     }
     arguments.contains.iter().try_for_each(|hash| is_enough(hash))?;
     let is_contained = arguments.contains.as_ref().map(|hash| chains.iter().any(|chain| chain.by_hash(hash).is_some()));
@@ -99,9 +104,12 @@ fn read(folder: &Path, name: &Name) -> Result<Chain, Failure> {
 }
 
 /// What is said of an entry.
-type Shown = fn(&Chain, &Recorded) -> Result<String, Failure>;
+type Shown = fn(Read<'_>, &Recorded) -> Result<String, Failure>;
 
-fn one_entry(chain: &Chain, number: u64, shown: Shown, output: Output) -> Result<Exit, Failure> {
+/// A chain, and the hashes of its entries that do not count, because of who wrote them.
+type Read<'c> = (&'c Chain, &'c BTreeSet<&'c str>);
+
+fn one_entry((chain, uncounted): Read<'_>, number: u64, shown: Shown, output: Output) -> Result<Exit, Failure> {
     let found: Vec<&Recorded> = chain.entries.iter().filter(|own| own.number == number).collect();
     if found.is_empty() {
         let most = chain.entries.iter().map(|own| own.number).max().unwrap_or(0);
@@ -112,7 +120,7 @@ fn one_entry(chain: &Chain, number: u64, shown: Shown, output: Output) -> Result
     for own in &found {
         match output.format {
             Format::Json => output.data(&serde_json::to_string_pretty(&as_json(own)).expect("an entry is plain data"))?,
-            Format::Text => output.data(&shown(chain, own)?)?,
+            Format::Text => output.data(&shown((chain, uncounted), own)?)?,
         }
     }
     if !chain.findings.is_empty() {
@@ -134,21 +142,24 @@ fn as_json(own: &Recorded) -> Value {
 }
 
 /// The line as it stands there: what is hashed are its bytes.
-fn show(chain: &Chain, own: &Recorded) -> Result<String, Failure> {
+fn show((chain, _): Read<'_>, own: &Recorded) -> Result<String, Failure> {
     let text = fs::read_to_string(&chain.path).with_context(|| format!("cannot read {}", chain.path))?;
     let line = text.lines().nth(own.line - 1).with_context(|| format!("{} has no line {} any more", chain.path, own.line))?;
     Ok(format!("{line}\n"))
 }
 
 /// The entry in words, with what it follows, what it speaks of, and what speaks of it.
-fn explain(chain: &Chain, own: &Recorded) -> Result<String, Failure> {
+fn explain((chain, uncounted): Read<'_>, own: &Recorded) -> Result<String, Failure> {
     let signed = match &own.signed {
         Signed::No => "not signed: who wrote it is not verified".to_owned(),
         Signed::By(key) => format!("signed by {key}"),
     };
     let mut text = format!("entry {} of {}, line {}\n", own.number, chain.name, own.line);
-    text += &format!("  {} at {}, by {}; {signed}\n", own.entry.what.kind(), own.entry.at, own.entry.by);
-    text += &format!("  {}\n", sentence(chain, &own.entry.what));
+    text += &format!("  {} at {}, by {}; {signed}\n", own.entry.what.kind(), own.entry.at, in_one_line(&own.entry.by));
+    text += &format!("  {}\n", in_one_line(&sentence(chain, &own.entry.what)));
+    if uncounted.contains(own.hash.as_str()) {
+        text += "  it does not count: by `people:` of firedrill.yaml that is nobody, or somebody who signs\n";
+    }
     let before = chain.entries.iter().find(|other| other.hash == own.previous);
     text += &match before {
         Some(before) => format!("  it follows entry {} ({})\n", before.number, own.previous),
@@ -157,7 +168,8 @@ fn explain(chain: &Chain, own: &Recorded) -> Result<String, Failure> {
     };
     text += &format!("  its hash is {}\n", own.hash);
     for other in chain.entries.iter().filter(|other| speaks_of(&other.entry.what) == Some(&own.hash)) {
-        text += &format!("  entry {} speaks of it: {}\n", other.number, sentence(chain, &other.entry.what));
+        let counts = if uncounted.contains(other.hash.as_str()) { ", which does not count" } else { "" };
+        text += &format!("  entry {} speaks of it{counts}: {}\n", other.number, in_one_line(&sentence(chain, &other.entry.what)));
     }
     Ok(text)
 }
@@ -180,15 +192,7 @@ fn sentence(chain: &Chain, what: &What) -> String {
             let of = incident.as_ref().map_or_else(String::new, |incident| format!(" of incident {incident}"));
             format!("the watcher was told{of}{}: {input}", with(question))
         }
-        What::State { of, value } if of == REHEARSAL => {
-            let told = value.get("told").and_then(Value::as_str).unwrap_or_default();
-            format!("what follows in this session is of a simulation: {told}")
-        }
-        What::State { of, value } if of == ASIDE => {
-            let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-            format!("the chain of {} cannot be written, and nothing of it is until this session ends: {}", text("policy"), text("why"))
-        }
-        What::State { of, .. } => format!("the state of {of}, from which the watcher can go on"),
+        What::State { of, value } => state(of, value),
         What::Decision { incident, stage, event, hashes, is_backtest } => {
             let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
             let by = format!("policy {}, rules {}, guards {}", short(&hashes.policy), short(&hashes.rules), short(&hashes.guards));
@@ -228,6 +232,25 @@ fn sentence(chain: &Chain, what: &What) -> String {
             let heads: Vec<String> = heads.iter().map(|head| entry(head)).collect();
             format!("two branches become one: {}", heads.join(" and "))
         }
+    }
+}
+
+/// A state in words.
+fn state(of: &str, value: &Value) -> String {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    match of {
+        REHEARSAL => format!("what follows in this session is of a simulation: {}", text(value, "told")),
+        ASIDE => {
+            let (policy, why) = (text(value, "policy"), text(value, "why"));
+            format!("the chain of {policy} cannot be written, and nothing of it is until this session ends: {why}")
+        }
+        REFUSED => {
+            let missing = value["missing"].as_array().into_iter().flatten();
+            let missing: Vec<String> = missing.map(|need| format!("{}: {}", text(need, "what"), text(need, "told"))).collect();
+            format!("not promoted to {}: {}", text(value, "to"), missing.join("; "))
+        }
+        UNTOLD => format!("the story {} is told of incident {} no more", text(value, "story"), text(value, "incident")),
+        _ => format!("the state of {of}, from which the watcher can go on"),
     }
 }
 

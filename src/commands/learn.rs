@@ -19,8 +19,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::{Home, Routings};
 use crate::learning::{
-    Automate, Draft, Kind, Lesson, Prevention, Together, Told, Uncovered, drafts, is_rehearsed, lessons, of_chain, of_incident, of_journal,
-    of_watch, once, together,
+    Automate, Draft, Kind, Lesson, Prevention, Together, Told, Uncovered, drafts, lessons, of_chain, of_incident, of_journal, of_watch,
+    once, together,
 };
 use crate::ledger::{FOLDER, Ledger, WATCH};
 use crate::library;
@@ -46,8 +46,16 @@ pub fn execute(arguments: &LearnArgs, output: Output) -> Result<Exit, Failure> {
     }
     all.extend(of_ledger(&home, arguments)?);
     if all.is_empty() {
-        let remedy = "name journals or incident folders; or `--ledger DIR`; or list `incidents:` in firedrill.yaml";
-        return Err(Failure::argument("there is nothing to learn from", remedy));
+        let none = "there is nothing to learn from";
+        return Err(match home.project {
+            Some(_) => {
+                Failure::argument(none, "name journals or incident folders; or `--ledger DIR`; or list `incidents:` in firedrill.yaml")
+            }
+            None => Failure::argument(
+                format!("{none}: there is no firedrill.yaml here"),
+                "change into the folder of the project; or name journals or incident folders, or `--ledger DIR`",
+            ),
+        });
     }
     let all_lessons: Vec<Lesson> = once(&all);
     let found = together(&all, &all_lessons, (&answer.policies, &offers(&home)));
@@ -158,8 +166,7 @@ fn of_ledger(home: &Home, arguments: &LearnArgs) -> Result<Vec<Told>, Failure> {
     let mut all = Vec::new();
     for name in Ledger::chains(&folder)?.into_iter().filter(|name| **name != *WATCH) {
         let chain = home.believed(&folder, Ledger::read(&folder, &name)?.sound()?);
-        let is_rehearsed = heard.as_ref().is_some_and(|heard| is_rehearsed(heard, &chain));
-        all.extend(of_chain(&name, &chain).map(|told| Told { is_rehearsed, ..told }));
+        all.extend(of_chain(&name, &chain, heard.as_ref()));
     }
     let other = heard.as_ref().and_then(|heard| of_watch(heard, &all));
     all.extend(other);
@@ -259,6 +266,9 @@ fn line(lesson: &Lesson, start: Start) -> String {
         Some(true) => text += ", right",
         Some(false) => text += ", not what people say was right",
         None => {}
+    }
+    if lesson.is_rehearsed {
+        text += "; of a simulation";
     }
     if let Some(failed) = &lesson.failed {
         text += &format!("\n      failed at step {}: {}", failed.step, failed.why);

@@ -1,5 +1,6 @@
 //! `firedrill promote`: one stage at a time, on evidence; a refusal says what is missing and the shortest way to it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::drill::ENGINE;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::inputs;
-use crate::ledger::What;
+use crate::ledger::{REFUSED, What};
 use crate::load;
 use crate::output::{Output, Staged, stage_file};
 use crate::promotion::needs::{Need, UNCHECKED};
@@ -75,6 +76,9 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
             weakened: outlook.weakened.clone(),
         };
         books.write_after(&subject.policy.name, Some(&subject.chain.heads), vec![what], (&arguments.writer, output))?;
+    } else if let Some(what) = judge.as_ref().and_then(|judge| refusal(judge, &subject, (to, &needs))) {
+        books.write(&subject.policy.name, vec![what], (&arguments.writer, output))?;
+        output.talk("what it was refused by stands in the ledger: where that asks less when it is promoted, it is told");
     }
     if let Some((stated, path)) = stated.zip(arguments.statement.as_ref()) {
         stated.put().map_err(|error| {
@@ -91,7 +95,7 @@ pub fn execute(arguments: &PromoteArgs, output: Output) -> Result<Exit, Failure>
 fn is_for_a_statement(path: &Path) -> Result<(), Failure> {
     let shown = format!("--statement {}", path.display());
     inputs::spared(&shown, path)?;
-    let what = match fs::read(path) {
+    let what = match load::regular(path).and_then(|()| fs::read(path)) {
         Ok(bytes) if bytes.is_empty() || is_statement(&bytes) => return Ok(()),
         Ok(_) => "that is no statement".to_owned(),
         // Whoever writes it says what is in the way.
@@ -102,27 +106,70 @@ fn is_for_a_statement(path: &Path) -> Result<(), Failure> {
     Err(vec![Problem::in_file("FD0818", &path.display().to_string(), message).remedy("name a new file; nothing was promoted")].into())
 }
 
-/// What the judge and the profile ask less than those of the promotion before, a sentence each, and what cannot be compared; `None` where it wrote no judge down.
-fn less_than_before(judge: &Judge, subject: &Subject, profile: ProfileName) -> Option<(Vec<String>, Option<Need>)> {
-    let (then, before_by, before) = subject.chain.entries.iter().rev().find_map(|own| match &own.entry.what {
-        What::Promotion { to, profile, evidence, .. } => {
-            let judge = evidence.get("judge").filter(|judge| !judge.is_null())?;
-            Some((format!("since the promotion to {} ({})", to.word(), own.entry.at.strftime("%Y-%m-%d")), profile, judge))
+/// What a policy was judged by before.
+struct JudgedBefore<'c> {
+    /// Since when, for people.
+    since: String,
+    /// The profile that it was promoted by; `None`: it was refused.
+    profile: Option<&'c str>,
+    /// As it was written down.
+    judge: &'c Value,
+}
+
+/// What a policy was promoted by last, and what it was refused by since, in order.
+fn judged_before(subject: &Subject) -> Vec<JudgedBefore<'_>> {
+    let mut all = Vec::new();
+    for own in &subject.chain.entries {
+        let day = own.entry.at.strftime("%Y-%m-%d");
+        let judge = |value: &Value| !value["judge"].is_null();
+        match &own.entry.what {
+            What::Promotion { to, profile, evidence, .. } if judge(evidence) => {
+                let since = format!("since the promotion to {} ({day})", to.word());
+                all = vec![JudgedBefore { since, profile: Some(profile), judge: &evidence["judge"] }];
+            }
+            What::State { of, value } if of == REFUSED && judge(value) => {
+                let to = value["to"].as_str().unwrap_or_default();
+                let since = format!("since it was refused for {to} ({day})");
+                all.push(JudgedBefore { since, profile: None, judge: &value["judge"] });
+            }
+            _ => {}
         }
-        _ => None,
-    })?;
-    let uncompared =
-        |told: &str| Some(Need::new("judge", true, format!("{UNCHECKED}: {told} {then}, for another firedrill wrote it down"), ""));
-    let is_less = profile == ProfileName::Small && before_by == ProfileName::Large.word();
-    let mut less: Vec<String> =
-        is_less.then(|| format!("{then}: the profile was {before_by}, and is {}", profile.word())).into_iter().collect();
-    let Ok(before) = serde_json::from_value::<Judge>(before.clone()) else {
-        return Some((less, uncompared("whether what judges asks for less")));
-    };
-    less.extend(judge.less_than(&before).into_iter().map(|change| format!("by the judge, {then}: {}", change.what)));
-    let is_known = judge.is_of_program_of(&before);
-    let uncompared = if is_known { None } else { uncompared("whether what is rehearsed and recorded has changed") };
-    Some((less, uncompared))
+    }
+    all
+}
+
+/// What is written down where something of the judge's stands in the way, so that whoever takes that out of it is seen; `None`: nothing does, or that stands there
+/// already.
+fn refusal(judge: &Judge, subject: &Subject, (to, needs): (Stage, &[Need])) -> Option<What> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met && matches!(need.what, "gate" | "incidents" | "entered")).collect();
+    let judge = serde_json::to_value(judge).expect("a judge is plain data");
+    let is_known = judged_before(subject).iter().any(|before| *before.judge == judge);
+    let value = json!({ "to": to, "missing": missing, "judge": judge });
+    (!missing.is_empty() && !is_known).then(|| What::State { of: REFUSED.to_owned(), value })
+}
+
+/// What the judge and the profile ask less than those of the promotion before, and than those of refusals since, a sentence each, and what cannot be compared;
+/// `None` where none of them wrote a judge down.
+fn less_than_before(judge: &Judge, subject: &Subject, profile: ProfileName) -> Option<(Vec<String>, Option<Need>)> {
+    let (mut less, mut known, mut uncompared) = (Vec::new(), BTreeSet::new(), None);
+    let all = judged_before(subject);
+    for JudgedBefore { since, profile: before_by, judge: before } in &all {
+        let unknown =
+            |told: &str| Some(Need::new("judge", true, format!("{UNCHECKED}: {told} {since}, for another firedrill wrote it down"), ""));
+        if profile == ProfileName::Small && *before_by == Some(ProfileName::Large.word()) {
+            less.push(format!("{since}: the profile was {}, and is {}", ProfileName::Large.word(), profile.word()));
+        }
+        let Ok(before) = serde_json::from_value::<Judge>((*before).clone()) else {
+            uncompared = uncompared.or_else(|| unknown("whether what judges asks for less"));
+            continue;
+        };
+        let changes = judge.less_than(&before).into_iter().filter(|change| known.insert(change.what.clone()));
+        less.extend(changes.map(|change| format!("by the judge, {since}: {}", change.what)));
+        if !judge.is_of_program_of(&before) {
+            uncompared = uncompared.or_else(|| unknown("whether what is rehearsed and recorded has changed"));
+        }
+    }
+    (!all.is_empty()).then_some((less, uncompared))
 }
 
 /// The stage that is meant: the next one.

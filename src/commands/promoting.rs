@@ -205,7 +205,7 @@ impl Books {
         let told = format!("{chain} is demoted from {} to {}: {}", from.word(), due.to.word(), due.because);
         let what = What::Demotion { from, to: due.to, because: due.because, automatic: true };
         ledger.append(vec![Entry { at: Timestamp::now(), by: ITSELF.to_owned(), what }])?;
-        output.talk(&told);
+        output.talk(&in_one_line(&told));
         Ok(())
     }
 
@@ -341,7 +341,7 @@ pub(super) fn numbered(text: &str) -> Option<(&str, u64)> {
 pub(super) fn lines(needs: &[Need]) -> String {
     let line = |need: &Need| match &need.way {
         None => format!("  {} {}: {}\n", if need.is_remark() { "·" } else { "✓" }, need.what, in_one_line(&need.told)),
-        Some(way) => format!("  ✗ {}: {}\n    → {way}\n", need.what, in_one_line(&need.told)),
+        Some(way) => format!("  ✗ {}: {}\n    → {}\n", need.what, in_one_line(&need.told), in_one_line(way)),
     };
     needs.iter().map(line).collect()
 }

@@ -1,5 +1,6 @@
 //! `firedrill shadow`: what people did beside what a policy would have done.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 use crate::ledger::shown_incident;
 use crate::load;
 use crate::output::Output;
-use crate::shadow::{Shadow, Story, TakenUp, once, read_pagerduty, taken_up};
+use crate::shadow::{Shadow, Story, TakenUp, once, read_pagerduty, take_back, taken_up};
 
 /// The version of the JSON.
 const SCHEMA: &str = "firedrill.shadow/1";
@@ -52,7 +53,8 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
     let books = Books::here()?;
     let subject = books.subject(&arguments.policy)?;
     let stories = once(arguments.people.iter().map(|path| stories(&books, path, output)).collect::<Result<Vec<_>, _>>()?.concat());
-    let taken = taken_up(&subject.chain);
+    let mut taken = taken_up(&subject.chain);
+    let taken_back = take_back(&mut taken, &stories);
     let shadow = Shadow::of(&taken, &stories);
     let rehearsed = if arguments.scenario.is_empty() { None } else { Some(rehearse(&books, (&subject, arguments))?) };
     let simulated = rehearsed.as_ref().and_then(|rehearsed| rehearsed.detected_seconds);
@@ -61,37 +63,74 @@ pub fn execute(arguments: &ShadowArgs, output: Output) -> Result<Exit, Failure> 
         .iter()
         .filter_map(|compared| {
             let own: &TakenUp = taken.iter().find(|own| own.incident == compared.incident)?;
-            Some(compared.entries(own, simulated)).filter(|entries| !entries.is_empty())
+            Some((own, compared.entries(own, simulated))).filter(|(_, entries)| !entries.is_empty())
         })
         .collect();
     let written = entries.len();
-    if let Some(writer) = arguments.writer().filter(|_| written > 0) {
-        books.write(&subject.chain.name, entries.concat(), (&writer, output))?;
+    // What was seen at another stage says nothing of this one.
+    let here: BTreeSet<&str> = match subject.standing.stage {
+        Stage::Shadow => subject.chain.since(subject.standing.entry.as_deref()).map(|own| own.hash.as_str()).collect(),
+        _ => BTreeSet::new(),
+    };
+    let counting = entries.iter().filter(|(own, _)| here.contains(own.opened.as_str())).count();
+    let gone = taken_back.len();
+    if let Some(writer) = arguments.writer().filter(|_| written + gone > 0) {
+        // First what is of its incident no more: it may be of another one now.
+        let entries = taken_back.into_iter().chain(entries.iter().flat_map(|(_, entries)| entries.clone())).collect();
+        books.write(&subject.chain.name, entries, (&writer, output))?;
     }
     match output.format {
         Format::Json => {
             let document = json!({
                 "schema": SCHEMA, "policy": subject.policy.name, "compared": shadow.compared, "untold": shadow.untold,
                 "unclear": shadow.unclear.iter().map(|(incident, words)| json!({ "incident": incident, "words": words })).collect::<Vec<_>>(), "unseen": shadow.unseen,
-                "agreeing": shadow.agreeing(), "written": if arguments.by.is_some() { written } else { 0 }, "rehearsed": rehearsed,
+                "agreeing": shadow.agreeing(), "written": if arguments.by.is_some() { written } else { 0 },
+                "taken_back": if arguments.by.is_some() { gone } else { 0 }, "rehearsed": rehearsed,
                 "claim": CLAIM,
             });
             output.data(&serde_json::to_string_pretty(&document).expect("results are plain data"))?;
         }
         Format::Text => {
             let effect = rehearsed.as_ref().map_or_else(|| CLAIM.to_owned(), Rehearsed::told);
-            output.data(&format!("{}{effect}\n", told(&shadow, (written, arguments.by.is_some()))))?;
+            let is_written = arguments.by.is_some();
+            let fates = [back(gone, is_written), fate((written, counting), is_written)];
+            let fates = fates.into_iter().flatten().collect::<Vec<_>>();
+            output.data(&format!("{}{effect}\n", told(&shadow, fates)))?;
         }
     }
     Ok(Exit::Held)
 }
 
-fn told(shadow: &Shadow, (new, is_written): (usize, bool)) -> String {
+/// What becomes of what is new, of which so many count for a promotion.
+fn fate((new, counting): (usize, usize), is_written: bool) -> Option<String> {
+    if new == 0 {
+        return None;
+    }
+    let all = counted(new as u64, "comparison");
+    let fate = if is_written { format!("{all} written to the ledger") } else { format!("hint: `--by NAME` writes {all} to the ledger") };
+    let of_shadow = "those of incidents that were taken up since it came to the stage shadow";
+    Some(match counting {
+        _ if counting == new => fate + ", which promotion counts",
+        0 => format!("{fate}; promotion counts none of them, only {of_shadow}"),
+        _ => format!("{fate}, of which promotion counts {counting}: only {of_shadow}"),
+    })
+}
+
+/// What becomes of what was compared by a story that is of its incident no more.
+fn back(gone: usize, is_written: bool) -> Option<String> {
+    let all = counted(gone as u64, "comparison");
+    let told = if is_written { format!("{all} taken back") } else { format!("hint: `--by NAME` takes {all} back") };
+    (gone > 0).then(|| format!("{told}: the story that was told is not of that incident"))
+}
+
+fn told(shadow: &Shadow, fates: Vec<String>) -> String {
     let mut lines: Vec<String> = shadow.compared.iter().map(|own| format!("{} {}", shown_incident(&own.incident), own.told())).collect();
     lines.extend(shadow.untold.iter().map(|incident| format!("{} · nobody says what people did", shown_incident(incident))));
-    let unclear = |(incident, words): &(String, String)| {
-        let incident = shown_incident(incident);
-        format!("{incident} · not compared: what people say is not understood ({words}); say `did: ACTION TARGET` or `did: nothing`")
+    let unclear = |(of, words): &(String, String)| {
+        let incident = shown_incident(of);
+        let is_compared = shadow.compared.iter().any(|own| own.incident == *of);
+        let what = if is_compared { "what people say beside that" } else { "not compared: what people say" };
+        format!("{incident} · {what} is not understood ({words}); say `did: ACTION TARGET` or `did: nothing`")
     };
     lines.extend(shadow.unclear.iter().map(unclear));
     lines.extend(shadow.unseen.iter().map(|name| format!("{name} · the policy did not take it up")));
@@ -101,11 +140,10 @@ fn told(shadow: &Shadow, (new, is_written): (usize, bool)) -> String {
         shadow.agreeing(),
         shadow.compared.iter().filter(|own| own.wrong).count()
     ));
-    lines.push(match (new, is_written) {
-        (0, _) => "nothing new for the ledger".to_owned(),
-        (new, true) => format!("{} written to the ledger", counted(new as u64, "comparison")),
-        (new, false) => format!("hint: `--by NAME` writes {} to the ledger, which promotion counts", counted(new as u64, "comparison")),
-    });
+    if fates.is_empty() {
+        lines.push("nothing new for the ledger".to_owned());
+    }
+    lines.extend(fates);
     lines.iter().map(|line| in_one_line(line) + "\n").collect()
 }
 

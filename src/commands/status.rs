@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firedrill_core::words::counted;
+use firedrill_core::words::{counted, in_one_line};
 use serde_json::{Value, json};
 
 use super::promoting::{Books, Outlook, Subject, lines};
@@ -70,45 +70,56 @@ fn as_text(books: &Books, subject: &Subject, outlook: &Outlook) -> String {
     let came = standing.promoted.as_ref().map(|own| (own.at, own.by.as_str())).filter(|_| standing.is_promoted);
     let came = came.or_else(|| standing.since.zip(standing.by.as_deref()));
     let since = came.map_or_else(String::new, |(since, by)| format!(" since {}, by {by}", since.strftime("%Y-%m-%d")));
-    let mut text = format!("{}: {}{since}\n", subject.policy.name, standing.stage.word());
-    if let Some(told) = subject.is_another() {
-        text += &format!(
-            "  ✗ {told}\n    → promote it anew, one stage at a time, on what was seen, decided again; or bring back what was promoted\n"
+    let mut told = vec![format!("{}: {}{since}", subject.policy.name, standing.stage.word())];
+    if let Some(why) = subject.is_another() {
+        told.push(format!("  ✗ {why}"));
+        told.push(
+            "    → promote it anew, one stage at a time, on what was seen, decided again; or bring back what was promoted".to_owned(),
         );
     }
-    if let Some(told) = subject.looks_on() {
-        text += &format!("  · {told}; to look on is open to every version, and what was seen is decided again\n");
+    if let Some(why) = subject.looks_on() {
+        told.push(format!("  · {why}; to look on is open to every version, and what was seen is decided again"));
     }
     if !subject.promoted.branches.is_empty() {
-        text += &format!("  · two branches changed its stage, and the lower counts: {}\n", subject.promoted.branches.join(" and "));
+        told.push(format!("  · two branches changed its stage, and the lower counts: {}", subject.promoted.branches.join(" and ")));
     }
     if let Some(bake) = outlook.bake {
         let actions = counted(bake.actions_left, "action");
-        text += &format!("  · on trial for {actions} more, or {}\n", days_left(bake.time_left.as_millis()));
+        told.push(format!("  · on trial for {actions} more, or {}", days_left(bake.time_left.as_millis())));
     }
     if let Some(due) = &outlook.due {
-        text += &format!("  ✗ to be demoted to {}: {}; the next command that writes does that\n", due.to.word(), due.because);
+        told.push(format!("  ✗ to be demoted to {}: {}; the next command that writes does that", due.to.word(), due.because));
     }
-    let unverified = books.unverified(&subject.chain);
-    if unverified > 0 {
-        let entries = counted_entries(unverified);
-        let told = "in the name of people who have a key, and not signed by it: what is said there does not count";
-        text += &format!("  ✗ {entries} {told}\n");
+    told.extend(uncounted(books, subject));
+    let next = next(standing.stage);
+    told.push(match next {
+        None => "  there is no stage beyond".to_owned(),
+        Some(next) => format!("  for {} (profile {}):", next.word(), outlook.profile.word()),
+    });
+    if next.is_some() && outlook.needs.is_empty() {
+        told.push("  · `check` clean, `gate` held, every recorded incident with `expect` passes: `firedrill promote` asks them".to_owned());
     }
-    for (by, count) in books.strangers(&subject.chain) {
-        let entries = counted_entries(count);
-        text += &format!("  ✗ {entries} by `{by}`, who is not among `people:` of firedrill.yaml: what is said there does not count\n");
-    }
-    let Some(next) = next(standing.stage) else { return text + "  there is no stage beyond\n" };
-    text += &format!("  for {} (profile {}):\n", next.word(), outlook.profile.word());
-    if outlook.needs.is_empty() {
-        text += "  · `check` clean, `gate` held, every recorded incident with `expect` passes: `firedrill promote` asks them\n";
-    }
-    text += &lines(&outlook.needs);
-    for told in &outlook.weakened {
-        text += &format!("  · less is asked for than usual: {told}\n");
+    let mut text: String = told.iter().map(|line| in_one_line(line) + "\n").collect();
+    if next.is_some() {
+        text += &lines(&outlook.needs);
+        text.extend(outlook.weakened.iter().map(|told| format!("  · less is asked for than usual: {}\n", in_one_line(told))));
     }
     text
+}
+
+/// Whose entries do not count, and how many.
+fn uncounted(books: &Books, subject: &Subject) -> Vec<String> {
+    let mut told = Vec::new();
+    let unverified = books.unverified(&subject.chain);
+    if unverified > 0 {
+        let why = "in the name of people who have a key, and not signed by it: what is said there does not count";
+        told.push(format!("  ✗ {} {why}", counted_entries(unverified)));
+    }
+    let stranger = |(by, count): (String, usize)| {
+        format!("  ✗ {} by `{by}`, who is not among `people:` of firedrill.yaml: what is said there does not count", counted_entries(count))
+    };
+    told.extend(books.strangers(&subject.chain).into_iter().map(stranger));
+    told
 }
 
 fn days_left(millis: u64) -> String {

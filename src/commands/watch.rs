@@ -202,7 +202,10 @@ fn setup(arguments: &WatchArgs, metrics: Arc<Metrics>) -> Result<(KeeperSetup, V
         // What is written down of its decisions is bound to the policy as it is written.
         let bound = Bound::of(policy, &rules.set);
         match stage {
-            Some(stage) => Ok((Arc::clone(policy), stage, bound)),
+            Some(stage) => {
+                drafts.extend(elsewhere((&folder, &promotions), (policy, &bound), stage));
+                Ok((Arc::clone(policy), stage, bound))
+            }
             None => standing((&folder, &promotions), (policy, &bound), &mut drafts).map(|(policy, stage)| (policy, stage, bound)),
         }
     };
@@ -240,6 +243,18 @@ fn standing(
     Ok((if is_on_trial { Arc::new(bake::on_trial(policy)) } else { Arc::clone(policy) }, stage))
 }
 
+/// What is to be said where somebody names a stage at which nothing of a policy will count; `None`: it will.
+fn elsewhere((folder, promotions): (&Path, &Promotions), (policy, bound): (&Policy, &Bound), asked: Stage) -> Option<String> {
+    let chain = promotions.believed(Ledger::read(folder, &policy.name).ok()?.sound().ok()?);
+    let own = Standing::of_version(&chain, &bound.hashes).stage;
+    let is_its_own = own != Stage::Draft && own.clamp(Stage::DryRun, Stage::Shadow) == asked;
+    let (name, own, asked) = (&policy.name, own.word(), asked.word());
+    let told = format!(
+        "warning: `{name}` is at the stage {own}, and is watched at {asked}: nothing of it will count. hint: leave out `--stage {asked}`"
+    );
+    (!is_its_own).then_some(told)
+}
+
 fn declared(scenario: &str, base: &Path) -> Result<Inventory, Failure> {
     let named = [scenario.to_owned()];
     match sources::scenarios(&named, base)?.as_slice() {
@@ -248,5 +263,31 @@ fn declared(scenario: &str, base: &Path) -> Result<Inventory, Failure> {
             let names: Vec<&str> = several.iter().map(|one| one.name.as_str()).collect();
             Err(Failure::argument(format!("`{scenario}` is a family: {}", names.join(", ")), "name one of them"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firedrill_policies::document::read_policy;
+
+    use super::*;
+    use crate::ledger::{Entry, What};
+
+    #[test]
+    fn a_stage_at_which_nothing_of_a_policy_counts_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "schema: policy/1\npolicy: p\nowner: team\non: { alert: Down }\ntarget: { service: $service }\nsteps:\n  - restart: { mode: rolling }\n";
+        let policy = read_policy("policy.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let bound = Bound::default();
+        let (promotions, all) = (Promotions::default(), [Stage::DryRun, Stage::Shadow]);
+        let told = || all.map(|asked| elsewhere((folder.path(), &promotions), (&policy, &bound), asked));
+        assert!(told().iter().all(|told| told.as_ref().is_some_and(|told| told.contains("`p` is at the stage draft"))));
+        let (profile, hashes, evidence, weakened) = (String::new(), bound.hashes.clone(), serde_json::Value::Null, Vec::new());
+        let what = What::Promotion { from: Stage::Draft, to: Stage::DryRun, profile, hashes, evidence, weakened };
+        let entry = Entry { at: Timestamp::UNIX_EPOCH, by: "ada".to_owned(), what };
+        Ledger::open(folder.path(), &policy.name).unwrap().0.append(vec![entry]).unwrap();
+        let expected =
+            "warning: `p` is at the stage dry-run, and is watched at shadow: nothing of it will count. hint: leave out `--stage shadow`";
+        assert_eq!(told(), [None, Some(expected.to_owned())]);
     }
 }

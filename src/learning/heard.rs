@@ -8,7 +8,6 @@ use firedrill_core::time::Time;
 use firedrill_policies::watcher::Observation;
 
 use super::told::{Kind, Told};
-use crate::ledger::{Chain, Recorded, What};
 use crate::promotion::heard::Heard;
 
 /// The episodes of alerts that a watcher was told of and that stand in none of these sources of the ledger; `None`: there are none.
@@ -51,14 +50,6 @@ pub fn of_watch(heard: &Heard, taken_up: &[Told]) -> Option<Told> {
     (!told.records.is_empty()).then_some(Told { is_rehearsed, ..told })
 }
 
-/// Whether what the chain of a policy tells is of a simulation: all that it decided was decided while the watcher was told of one.
-#[must_use]
-pub fn is_rehearsed(heard: &Heard, chain: &Chain) -> bool {
-    let live = |own: &&Recorded| matches!(own.entry.what, What::Decision { is_backtest: false, .. });
-    let mut decided = chain.entries.iter().filter(live).peekable();
-    decided.peek().is_some() && decided.all(|own| heard.is_rehearsed(own.entry.at))
-}
-
 #[cfg(test)]
 mod tests {
     use firedrill_core::inventory::Inventory;
@@ -69,6 +60,7 @@ mod tests {
     use super::super::told::tests::{Script, script};
     use super::*;
     use crate::learning::together;
+    use crate::ledger::Chain;
 
     fn told(second: u64, (name, began, receiver): (&str, u64, &str), ended: Option<u64>) -> Observed {
         let labels: LabelSet = [(Name::new("alertname"), Name::new(name)), (Name::new("pod"), Name::new("api-1"))].into();

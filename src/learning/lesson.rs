@@ -76,6 +76,9 @@ pub struct Lesson {
     pub policy: Name,
     /// Its number for the incident.
     pub incident: u64,
+    /// Whether it was of a simulation, among others that were not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_rehearsed: bool,
     /// The alert.
     pub alert: Name,
     /// When it was opened, of the source's time.
@@ -207,6 +210,7 @@ fn lesson(told: &Told, id: &IncidentId, own: &Notes<'_>, all: &BTreeMap<Incident
         also: Vec::new(),
         policy: id.policy.clone(),
         incident: id.number,
+        is_rehearsed: !told.is_rehearsed && told.rehearsed.contains(id),
         alert: alert.clone(),
         opened,
         did: first.as_ref().map(|(_, what)| what.clone()),

@@ -1,6 +1,6 @@
 //! What is learned from: one run, replay or stretch of a ledger each, in the same words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use firedrill_core::journal::{Event, Header, Record, SCHEMA};
@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::fidelity::{Firing, firings, replayed};
 use crate::ledger::{Chain, Labelled, What};
 use crate::load::Source;
+use crate::promotion::heard::Heard;
 use crate::replaying::Replay;
 
 /// Where it comes from, and so what it can show.
@@ -102,8 +103,10 @@ pub struct Told {
     pub name: String,
     /// What it can show.
     pub kind: Kind,
-    /// Whether the system that a watcher saw was a simulation.
+    /// Whether all that a watcher saw was a simulation.
     pub is_rehearsed: bool,
+    /// The incidents that were of a simulation, where a watcher saw others as well.
+    pub rehearsed: BTreeSet<IncidentId>,
     /// The calendar instant from which its times count.
     pub start: Start,
     /// Everything, in order.
@@ -143,8 +146,24 @@ impl Told {
             _ => None,
         });
         let (seen, people) = (seen.collect(), people.collect());
-        let (end, expect, said, branches, page) = (None, None, BTreeMap::new(), BTreeMap::new(), None);
-        Self { name, kind, is_rehearsed: false, start, records, onset, end, people, expect, said, branches, seen, levels: Vec::new(), page }
+        let (end, expect, said, branches, page, rehearsed) = (None, None, BTreeMap::new(), BTreeMap::new(), None, BTreeSet::new());
+        Self {
+            name,
+            kind,
+            is_rehearsed: false,
+            rehearsed,
+            start,
+            records,
+            onset,
+            end,
+            people,
+            expect,
+            said,
+            branches,
+            seen,
+            levels: Vec::new(),
+            page,
+        }
     }
 
     /// Which incident a record is about; `None`: none.
@@ -208,22 +227,22 @@ pub fn of_incident(name: &str, replay: &Replay, library: &Arc<Rules>, page: Opti
     told
 }
 
-/// A policy's chain of the ledger; what was decided on recorded history is left out.
+/// A policy's chain of the ledger, and what its watcher was told, if anything was; what was decided on recorded history is left out.
 #[must_use]
-pub fn of_chain(policy: &Name, chain: &Chain) -> Option<Told> {
+pub fn of_chain(policy: &Name, chain: &Chain, heard: Option<&Heard>) -> Option<Told> {
     let first = chain.entries.iter().map(|own| own.entry.at).min()?;
     let start = Start::from_unix_millis(first.as_millisecond());
     let (records, ids, branches) = decided(policy, chain, first);
     let (mut said, mut people) = (BTreeMap::new(), Vec::new());
-    let incidents = chain.incidents();
+    let (incidents, retold) = (chain.incidents(), chain.retold());
     let incident = |hash: &str| ids.get(*incidents.get(hash)?).cloned();
     for own in &chain.entries {
         match &own.entry.what {
             What::Hint { event, is_harm: true, .. } => {
                 said.extend(incident(event).map(|id| (id, Said { label: Labelled::Harmful })));
             }
-            // What was done in an incident that is not there says nothing of another one.
-            What::Person { at, did, .. } if !did.is_empty() => {
+            // What was done in an incident that is not there says nothing of another one; nor does a story that is told of another one by now.
+            What::Person { at, did, .. } if !did.is_empty() && !retold.contains_key(own.hash.as_str()) => {
                 let when = Start::parse(at).ok().and_then(|when| start.time_of(when.unix_millis()));
                 let at = when.unwrap_or_else(|| since(first, own.entry.at));
                 people.extend(incident(&own.hash).map(|id| Deed { at, what: did.clone(), incident: Some(id) }));
@@ -241,7 +260,20 @@ pub fn of_chain(policy: &Name, chain: &Chain) -> Option<Told> {
     }
     let mut told = Told::new(format!("ledger of {policy}"), Kind::Live, start, records);
     (told.said, told.people, told.branches) = (said, people, branches);
+    let rehearsed = heard.map_or_else(BTreeSet::new, |heard| rehearsed(heard, chain, &incidents));
+    told.rehearsed = rehearsed.into_iter().filter_map(|key| ids.get(key).cloned()).collect();
+    told.is_rehearsed = !ids.is_empty() && told.rehearsed.len() == ids.len();
     Some(told)
+}
+
+/// The incidents that were taken up in a simulation, or for an alert that was last told of in one: what is decided of one later is of it still.
+fn rehearsed<'c>(heard: &Heard, chain: &'c Chain, incidents: &BTreeMap<&'c str, &'c str>) -> BTreeSet<&'c str> {
+    let opened = chain.entries.iter().filter_map(|own| {
+        let What::Decision { event, is_backtest: false, .. } = &own.entry.what else { return None };
+        let Ok(Event::IncidentOpened { labels, .. }) = serde_json::from_value(event.clone()) else { return None };
+        heard.is_of_simulation(&labels, own.entry.at).then(|| incidents.get(own.hash.as_str()).copied()).flatten()
+    });
+    opened.collect()
 }
 
 /// What a watcher has decided, in order of time; the incidents, by what `Chain::incidents` tells them apart with; and by the numbers of records, which of those
@@ -411,7 +443,7 @@ pub(super) mod tests {
 
     fn told_of(text: &str) -> Told {
         let name = Name::new("p");
-        of_chain(&name, &Chain::of_bytes(&name, "p", text.as_bytes()).sound().unwrap()).unwrap()
+        of_chain(&name, &Chain::of_bytes(&name, "p", text.as_bytes()).sound().unwrap(), None).unwrap()
     }
 
     #[test]

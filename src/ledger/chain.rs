@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use firedrill_core::name::Name;
 use firedrill_core::problem::Problem;
-use firedrill_core::words::counted;
+use firedrill_core::words::{counted, in_one_line};
 use firedrill_policies::guard::stage::Stage;
 use jiff::{SignedDuration, Timestamp};
 
@@ -206,8 +206,8 @@ impl fmt::Display for Finding {
             Self::Reordered { line, number } => write!(f, "entry {number} (line {line}) stands before the one that it follows"),
             Self::Twice { line, number } => write!(f, "entry {number} stands in line {line} again"),
             Self::Marker { line } => write!(f, "line {line} is a conflict marker of git"),
-            Self::NoEntry { line, why } => write!(f, "line {line} cannot be read: {why}"),
-            Self::Impossible { line, why } => write!(f, "line {line} is impossible: {why}"),
+            Self::NoEntry { line, why } => write!(f, "line {line} cannot be read: {}", in_one_line(why)),
+            Self::Impossible { line, why } => write!(f, "line {line} is impossible: {}", in_one_line(why)),
             Self::Signature { line, number } => write!(f, "the signature of entry {number} (line {line}) is not that of its key"),
             Self::Unnoted { path } => {
                 write!(f, "{path}, where this machine notes which entry was the last, holds something else: it was damaged or changed")
@@ -311,6 +311,7 @@ impl Chain {
             };
             stages.insert(&own.hash, after);
             changes.insert(&own.hash, changed);
+            let why = why.or_else(|| impossible_name(&own.entry.by));
             findings.extend(why.map(|why| Finding::Impossible { line: own.line, why: format!("entry {}: {why}", own.number) }));
         }
         findings
@@ -532,6 +533,12 @@ pub fn decisive(changes: &[&BTreeSet<&str>]) -> Vec<usize> {
 #[must_use]
 pub fn is_machine(by: &str) -> bool {
     MACHINES.contains(&by.trim().to_lowercase().as_str())
+}
+
+/// Why nobody is called so: in the place where a name is shown it would be more than one line, or steer a terminal.
+fn impossible_name(by: &str) -> Option<String> {
+    let shown = in_one_line(by);
+    (shown != by).then(|| format!("`{shown}` is no name of anybody: it has characters that nobody sees"))
 }
 
 /// Why what is said of a decision cannot be. `about`: when that was written down; `None`: it is not there.

@@ -196,6 +196,12 @@ pub const REHEARSAL: &str = "watch-rehearsal/1";
 /// The state that says that the chain of a policy could not be written, and nothing of it is until the watcher's session ends: `policy`, and `why`.
 pub const ASIDE: &str = "watch-aside/1";
 
+/// The state that says that a policy was not promoted, for what it was judged by stood in the way: `to` which stage, what is `missing`, and the `judge`.
+pub const REFUSED: &str = "promotion-refused/1";
+
+/// The state that says that a story is not any more of the incident that was compared by it: `story`, and which `incident` that was.
+pub const UNTOLD: &str = "story-untold/1";
+
 /// What an entry holds. Other entries are named by their hashes, `blake3:…`, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

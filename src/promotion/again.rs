@@ -34,6 +34,9 @@ const LONGEST: Span = Span::from_seconds(86_400);
 /// So many inputs are taken in at most for each observation: a policy that asks without end is dropped as one that decides otherwise.
 const MOST_INPUTS: usize = 10_000;
 
+/// Why a question has no answer, before what is asked.
+const UNASKED: &str = "nobody asked then, by the rules of now,";
+
 /// What this version makes of what other versions decided.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Again {
@@ -119,7 +122,13 @@ fn difference(own: &Decided<'_>, other: Option<&Opened>) -> Option<String> {
         (0..then.len().max(other.acts.len())).find(|index| then.get(*index) != other.acts.get(*index).map(String::as_str).as_ref());
     let index = differs?;
     Some(match (other.acts.get(index), then.get(index)) {
-        (None, _) if index == 0 => "this version would do nothing".to_owned(),
+        (None, _) if index == 0 => match &other.refused {
+            Some((guard, figures)) if figures.contains(UNASKED) => {
+                format!("what this version would do nobody can tell ({guard}: {figures})")
+            }
+            Some((guard, figures)) => format!("this version would do nothing ({guard}: {figures})"),
+            None => "this version would do nothing".to_owned(),
+        },
         (None, Some(then)) => format!("this version would not {then} any more"),
         (Some(now), Some(then)) => format!("this version would {now}, and that one {then}"),
         (Some(now), None) => format!("this version would {now} besides"),
@@ -238,6 +247,8 @@ struct Opened {
     alert: Name,
     labels: LabelSet,
     acts: Vec<String>,
+    /// The guard that refused first, and what it said.
+    refused: Option<(Name, String)>,
 }
 
 /// The one that is about the same alert at about the same time.
@@ -320,10 +331,13 @@ impl<'h> Player<'h> {
         for decision in self.watcher.take_in(observed) {
             match decision.record.event {
                 Event::IncidentOpened { incident, alert, labels, .. } => {
-                    self.opened.insert(incident, Opened { at: decision.record.at, alert, labels, acts: Vec::new() });
+                    self.opened.insert(incident, Opened { at: decision.record.at, alert, labels, acts: Vec::new(), refused: None });
                 }
                 Event::WouldAct { incident, what, target, .. } => {
                     self.opened.entry(incident).and_modify(|own| own.acts.push(format!("{what} {target}")));
+                }
+                Event::Refused { incident, guard, figures, .. } => {
+                    self.opened.entry(incident).and_modify(|own| _ = own.refused.get_or_insert((guard, figures)));
                 }
                 _ => {}
             }
@@ -333,16 +347,15 @@ impl<'h> Player<'h> {
     /// What was answered to the same question at about this time; otherwise that it cannot be told.
     fn answer(&self, want: &Want, now: Time) -> Input {
         let apart = |at: Time| Span::from_nanos(at.as_nanos().abs_diff(now.as_nanos()));
-        let known = if let Ask::Question(question) = &want.ask {
-            let text = plain_question(&question_text(self.policy, question));
-            let expression = plain_question(&expression(self.policy, question));
-            let all = self.heard.answers.get(&text).into_iter().flatten();
-            let fit = all.filter(|(at, _)| apart(*at) <= NEAR && self.sessions.has_same_question(*at, &expression));
-            fit.min_by_key(|(at, _)| apart(*at)).and_then(|(_, input)| renumbered(input.clone(), want.query))
-        } else {
-            None
-        };
-        known.unwrap_or_else(|| want.answer(now, &mut |_, _| Err("nobody asked this then".to_owned())))
+        let Ask::Question(question) = &want.ask else { return want.answer(now, &mut |_, _| Err(UNASKED.to_owned())) };
+        let text = plain_question(&question_text(self.policy, question));
+        let written = expression(self.policy, question);
+        let expression = plain_question(&written);
+        let all = self.heard.answers.get(&text).into_iter().flatten();
+        let fit = all.filter(|(at, _)| apart(*at) <= NEAR && self.sessions.has_same_question(*at, &expression));
+        let known = fit.min_by_key(|(at, _)| apart(*at)).and_then(|(_, input)| renumbered(input.clone(), want.query));
+        let asked = written.split_whitespace().collect::<Vec<_>>().join(" ");
+        known.unwrap_or_else(|| want.answer(now, &mut |_, _| Err(format!("{UNASKED} `{asked}`"))))
     }
 }
 

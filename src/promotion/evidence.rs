@@ -6,7 +6,6 @@ use firedrill_core::action::Action;
 use firedrill_core::journal::{Event as Journaled, LabelSet, ProposalChange, Verification};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Time};
-use firedrill_policies::correlation::INCIDENT;
 use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -269,8 +268,9 @@ impl Evidence {
         // What speaks against the policy counts, as with events.
         let unexplained = (!wrong && !taken.explained.contains(key)).then(|| UNEXPLAINED.to_owned());
         let is_blind = *agrees && !taken.acted.contains(key) && taken.kept.get(key).is_some_and(Kept::is_blind);
+        let retold = taken.retold.get(&own.hash).filter(|_| !wrong).cloned();
         let why = if taken.here.contains(key) {
-            unexplained.or(changed).or_else(|| is_blind.then(|| BLIND.to_owned()))
+            retold.or(unexplained).or(changed).or_else(|| is_blind.then(|| BLIND.to_owned()))
         } else {
             Some("it was taken up before the policy came to this stage".to_owned())
         };
@@ -631,6 +631,8 @@ struct Taken {
     episodes: BTreeMap<String, Episode>,
     /// Those that were taken up in a simulation, or for an alert that was last told of in one.
     rehearsed: BTreeSet<String>,
+    /// Why a comparison counts no more, by the hash of its entry: the story that it rests on is told of another incident.
+    retold: BTreeMap<String, String>,
 }
 
 impl Taken {
@@ -646,6 +648,7 @@ impl Taken {
             troubles: BTreeMap::new(),
             episodes: BTreeMap::new(),
             rehearsed: BTreeSet::new(),
+            retold: chain.retold().into_iter().map(|(hash, by)| (hash.to_owned(), by.to_string())).collect(),
         };
         let since: BTreeSet<&str> = chain.since(standing.entry.as_deref()).map(|own| own.hash.as_str()).collect();
         // By what an alert is and when it began, the last incident in which something was done about it.
@@ -678,25 +681,18 @@ impl Taken {
 
     /// What the watcher was told of an incident that was opened.
     fn opened(&mut self, key: &str, (alert, labels, at): (Name, LabelSet, Timestamp), heard: &Heard) {
-        // What is made of several alerts has labels of its own.
-        let told = if labels.keys().any(|name| name.as_str() == INCIDENT) {
-            heard.last_told(heard.instant(at))
-        } else {
-            if heard.is_told(&labels) {
-                self.explained.insert(key.to_owned());
-            }
-            let told = heard.began(&labels, heard.instant(at));
-            self.episodes.extend(told.map(|(began, _)| (key.to_owned(), (alert, labels, began))));
-            told.map(|(_, told)| told)
-        };
-        if let Some(told) = told {
+        if heard.is_of_simulation(&labels, at) {
+            self.rehearsed.insert(key.to_owned());
+        }
+        if let Some(told) = heard.told_of(&labels, at) {
             self.explained.insert(key.to_owned());
             self.troubles.insert(key.to_owned(), told.trouble);
         }
-        // An alert is on for longer than the session in which it was told of.
-        if heard.is_rehearsed(at) || told.is_some_and(|told| heard.is_rehearsed_at(told.at)) {
-            self.rehearsed.insert(key.to_owned());
+        if heard.is_told(&labels) {
+            self.explained.insert(key.to_owned());
         }
+        let began = heard.began(&labels, heard.instant(at));
+        self.episodes.extend(began.map(|(began, _)| (key.to_owned(), (alert, labels, began))));
     }
 
     /// What tells the incident of an entry from others of its name.
@@ -772,6 +768,7 @@ mod tests {
     use firedrill_core::inventory::Inventory;
     use firedrill_core::journal::{AlertStatus, Notification, Weighed};
     use firedrill_core::time::Start;
+    use firedrill_policies::correlation::INCIDENT;
     use firedrill_policies::watcher::{Alerted, Observation, Observed};
 
     use super::*;

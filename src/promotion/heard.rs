@@ -6,6 +6,7 @@ use firedrill_core::inventory::Inventory;
 use firedrill_core::journal::{AlertStatus, Input, LabelSet, Truth};
 use firedrill_core::name::Name;
 use firedrill_core::time::{Span, Start, Time};
+use firedrill_policies::correlation::INCIDENT;
 use firedrill_policies::guard::stage::Stage;
 use firedrill_policies::watcher::{Observation, Observed};
 use jiff::Timestamp;
@@ -154,6 +155,22 @@ impl Heard {
     #[must_use]
     pub fn last_told(&self, at: Time) -> Option<Told> {
         self.told.iter().rev().find(|own| own.at <= at).copied()
+    }
+
+    /// The last message that an incident with these labels was taken up for. `None`: nothing was told of it.
+    #[must_use]
+    pub fn told_of(&self, labels: &LabelSet, at: Timestamp) -> Option<Told> {
+        // What is made of several alerts has labels of its own.
+        if labels.keys().any(|name| name.as_str() == INCIDENT) {
+            return self.last_told(self.instant(at));
+        }
+        self.began(labels, self.instant(at)).map(|(_, told)| told)
+    }
+
+    /// Whether an incident that was taken up then is of a simulation: an alert is on for longer than the session in which it was told of.
+    #[must_use]
+    pub fn is_of_simulation(&self, labels: &LabelSet, at: Timestamp) -> bool {
+        self.is_rehearsed(at) || self.told_of(labels, at).is_some_and(|told| self.is_rehearsed_at(told.at))
     }
 
     /// For how long a policy was watched at a stage since then; `None`: since ever. What counts lies between the beginning of a session and the last

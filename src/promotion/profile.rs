@@ -11,7 +11,7 @@ use firedrill_policies::guard::stage::Stage;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ledger::{Chain, Labelled, PublicKey, Recorded, Signed, What, is_machine, sides};
+use crate::ledger::{Chain, Labelled, PublicKey, REFUSED, Recorded, Signed, What, is_machine, sides};
 
 /// A set of demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -380,12 +380,13 @@ const fn counts_of_anybody(own: &Recorded) -> bool {
 }
 
 /// Whether an entry speaks against the policy: to take a name out of the people must not make that unsaid.
-const fn speaks_against(own: &Recorded) -> bool {
+fn speaks_against(own: &Recorded) -> bool {
     use Labelled::{Harmful, Wrong};
-    matches!(
-        own.entry.what,
-        What::Label { says: Wrong | Harmful, .. } | What::Compared { wrong: true, .. } | What::Violation { .. } | What::Hint { .. }
-    )
+    match &own.entry.what {
+        What::Label { says: Wrong | Harmful, .. } | What::Compared { wrong: true, .. } | What::Violation { .. } | What::Hint { .. } => true,
+        What::State { of, .. } => of == REFUSED,
+        _ => false,
+    }
 }
 
 /// A text as it is compared: people write it now so and now so.

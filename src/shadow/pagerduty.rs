@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use firedrill_core::problem::Problem;
+use firedrill_core::words::in_one_line;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Deed, Story};
+use super::{Deed, Story, add};
 
 #[derive(Deserialize)]
 struct ExportDocument {
@@ -31,17 +32,40 @@ struct EntryDocument {
     #[serde(default)]
     channel: Value,
     #[serde(default)]
-    incident: Option<ReferenceDocument>,
+    incident: Option<IncidentDocument>,
+    #[serde(default)]
+    service: Option<ReferenceDocument>,
+}
+
+/// An incident, whole or as a reference.
+#[derive(Deserialize)]
+struct IncidentDocument {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    service: Option<ReferenceDocument>,
 }
 
 #[derive(Default, Deserialize)]
 struct ReferenceDocument {
-    #[serde(default)]
-    id: String,
     #[serde(default, rename = "type")]
     kind: String,
     #[serde(default)]
     summary: String,
+}
+
+impl ReferenceDocument {
+    fn is_person(&self) -> bool {
+        self.kind.starts_with("user")
+    }
 }
 
 /// The incidents of an export, in the order in which they began, and whether it is a part: there is more that was not exported.
@@ -60,6 +84,10 @@ pub fn read_pagerduty(path: &str, text: &str) -> Result<(Vec<Story>, bool), Vec<
     for (index, entry) in export.log_entries.into_iter().enumerate() {
         let at: Timestamp =
             entry.created_at.parse().map_err(|_| problem(format!("log entry {}: `{}` is no time", index + 1, entry.created_at)))?;
+        // By it a story is known again, whatever else is changed in it.
+        if let Some(id) = entry.incident.as_ref().map(|own| &own.id).filter(|id| !is_id(id)) {
+            return Err(problem(format!("log entry {}: `{}` is no id of an incident", index + 1, in_one_line(id))));
+        }
         entries.push((at, entry));
     }
     entries.sort_by_key(|(at, _)| *at);
@@ -72,6 +100,8 @@ pub fn read_pagerduty(path: &str, text: &str) -> Result<(Vec<Story>, bool), Vec<
             began: at,
             over: None,
             about: String::new(),
+            services: String::new(),
+            notes: String::new(),
             is_named: false,
             target: None,
             deeds: Vec::new(),
@@ -83,32 +113,46 @@ pub fn read_pagerduty(path: &str, text: &str) -> Result<(Vec<Story>, bool), Vec<
     Ok((stories, is_part))
 }
 
+/// Whether it is an id as PagerDuty gives them, or none.
+fn is_id(id: &str) -> bool {
+    id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
 fn tell(story: &mut Story, at: Timestamp, entry: &EntryDocument) {
-    for said in
-        entry.incident.iter().map(|incident| incident.summary.as_str()).chain([entry.summary.as_str()]).filter(|said| !said.is_empty())
-    {
-        if !story.about.contains(said) {
-            story.about.push_str(said);
-            story.about.push('\n');
-        }
-    }
+    let incident = entry.incident.as_ref();
+    // Of a part of an export the first entry is not the beginning.
+    let created = incident.and_then(|own| own.created_at.as_ref()?.parse::<Timestamp>().ok());
+    story.began = story.began.min(created.unwrap_or(at));
+    let own = incident.map(|own| [own.title.as_ref(), Some(&own.summary), own.description.as_ref()]);
+    own.into_iter().flatten().flatten().chain([&entry.summary]).for_each(|said| add(&mut story.about, said));
     let mut said = Vec::new();
     texts(&entry.channel, &mut said);
+    let services = [incident.and_then(|own| own.service.as_ref()), entry.service.as_ref()];
+    services.into_iter().flatten().for_each(|service| add(&mut story.services, &service.summary));
     match entry.kind.trim_end_matches("_reference") {
-        "trigger_log_entry" => story.about.push_str(&said.join("\n")),
+        "trigger_log_entry" => {
+            said.iter().for_each(|said| add(&mut story.about, said));
+            // What told PagerDuty of it is one of its services.
+            entry.agent.iter().for_each(|agent| add(&mut story.services, &agent.summary));
+        }
         "resolve_log_entry" => {
             story.over = Some(at);
             deed(story, at, entry, "resolved".to_owned());
         }
         "acknowledge_log_entry" => deed(story, at, entry, "acknowledged".to_owned()),
-        "annotate_log_entry" => deed(story, at, entry, said.join("\n")),
+        "annotate_log_entry" => {
+            if entry.agent.as_ref().is_some_and(ReferenceDocument::is_person) {
+                said.iter().for_each(|said| add(&mut story.notes, said));
+            }
+            deed(story, at, entry, said.join("\n"));
+        }
         // Who was told, escalations, assignments: nobody has done anything.
         _ => {}
     }
 }
 
 fn deed(story: &mut Story, at: Timestamp, entry: &EntryDocument, words: String) {
-    let Some(agent) = entry.agent.as_ref().filter(|agent| agent.kind.starts_with("user")) else { return };
+    let Some(agent) = entry.agent.as_ref().filter(|agent| agent.is_person()) else { return };
     story.deeds.push(Deed::of(at.to_string(), agent.summary.clone(), words));
 }
 
@@ -158,8 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_an_export_tells_what_its_incident_is_about_and_when_it_began() {
+        let part = r#"{"log_entries": [
+          {"type": "annotate_log_entry", "created_at": "2026-01-05T00:26:30Z", "agent": {"type": "user_reference", "summary": "Ada"},
+           "channel": {"type": "note", "summary": "did: nothing, web was it"}, "incident": {"id": "Q1", "title": "Down cart", "description": null,
+           "created_at": "2026-01-05T00:01:00Z", "service": {"summary": "shop"}}}], "more": true}"#;
+        let (stories, _) = read_pagerduty("log.json", part).unwrap();
+        let own = &stories[0];
+        assert_eq!(
+            (own.about.as_str(), own.services.as_str(), own.notes.as_str()),
+            ("Down cart\n", "shop\n", "did: nothing, web was it\n")
+        );
+        assert_eq!((own.began.to_string().as_str(), own.deeds.len()), ("2026-01-05T00:01:00Z", 1));
+    }
+
+    #[test]
     fn another_file_is_refused_by_name() {
-        for text in ["{}", "[]", "no", r#"{"log_entries":[{"type":"x","created_at":"yesterday"}]}"#] {
+        let label = r#"{"log_entries":[{"type":"x","created_at":"2026-01-05T00:20:00Z","incident":{"id":"a label"}}]}"#;
+        for text in ["{}", "[]", "no", r#"{"log_entries":[{"type":"x","created_at":"yesterday"}]}"#, label] {
             let problems = read_pagerduty("log.json", text).unwrap_err();
             assert_eq!(problems[0].code, "FD0850");
         }

@@ -200,8 +200,9 @@ const SENTENCES: [&str; 5] = [". ", "; ", "! ", "? ", "\n"];
 #[must_use]
 pub fn told_of(words: &str) -> Told {
     let lower = words.to_lowercase();
-    if let Some(told) = lower.lines().find_map(|line| line.trim().strip_prefix("did:")) {
-        return said(told.trim());
+    let sentences = SENTENCES.iter().fold(lower.clone(), |text, end| text.replace(end, "\n"));
+    if let Some(told) = sentences.lines().find_map(|line| line.trim().strip_prefix("did:")) {
+        return said(told.trim().trim_end_matches(['.', '!']));
     }
     // An action as it is written everywhere else.
     if let Told::Did(told) = said(lower.trim()) {
@@ -368,6 +369,8 @@ mod tests {
         check("drain node/blue-0", did("drain node/blue-0"));
         check("did: undo", did("undo"));
         check("looked at it\ndid: nothing", Told::Nothing);
+        check("Down, service/cart. did: nothing.", Told::Nothing);
+        check("did: rollback service/cart. It helped; thanks", did("rollback service/cart"));
         assert_eq!(target_of("drain node/blue-0").map(|target| target.to_string()).as_deref(), Some("node/blue-0"));
         assert_eq!(target_of("restart"), None);
     }
@@ -421,6 +424,32 @@ mod tests {
         }
         check("could not find the cause, so restarted api-1", did("restart"));
         check("the failed deploy was rolled back", did("rollback"));
+        for words in [
+            "rolled back yesterday's release",
+            "rolled back to last week\u{2019}s version",
+            "rolled back to the build from last night",
+            "users saw 403 Forbidden, so rolled back",
+            "access denied from S3 since the deploy, rolled back",
+            "rolled back because users saw access denied",
+            "in Argo rolled back",
+            "with the argocd UI rolled back",
+        ] {
+            check(words, did("rollback"));
+        }
+        for words in ["restarted failed pods", "restarted failed replicas", "to get it back up restarted api-1"] {
+            check(words, did("restart"));
+        }
+        for words in [
+            "rolled back, permission denied",
+            "rollback failed with a timeout",
+            "rollback failed",
+            "two days ago we rolled back",
+            "rolled back last week by Ben",
+            "the deploy is to be rolled back",
+            "Argo rolled back",
+        ] {
+            check(words, Told::Unclear);
+        }
         check("if only I knew. Restarted the failed pod", did("restart"));
         check("restarted the Kubernetes node, which came back by itself", did("restart"));
         check("Should we roll back? Rolled back.", did("rollback"));

@@ -7,7 +7,7 @@ use crate::common::{firedrill, release_project};
 use crate::promotion::{POLICY, Project, Session, ago, missing, quiet};
 use firedrill::ledger::{REHEARSAL, What};
 use firedrill_policies::guard::stage::Stage;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const RECORDED: &str = "      - { record: 'service:requests:rate1m', expr: 'sum by (service) (rate(http_requests_total[1m]))' }\n";
 const PRECHECK: &str = "precheck: [{ expr: 'service:requests:rate1m{service=$service} > 1', because: nobody is there otherwise }]\n";
@@ -61,7 +61,8 @@ fn what_is_asked_again_is_answered_as_it_was() {
         "nobody is there otherwise }]",
         "nobody is there otherwise }, { expr: 'up == 1', because: it is new }]",
     );
-    check(&project, 0, Some("this version would do nothing"));
+    check(&project, 0, Some("nobody asked then, by the rules of now, `up == 1`"));
+    check(&project, 0, Some("its guards have changed since; what this version would do nobody can tell (precheck"));
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn an_answer_that_rests_on_other_rules_is_none() {
         "sum by (service) (rate(http_requests_total[1m]))' }",
         "sum by (service) (rate(http_requests_total[2m]))' }",
     );
-    check(&project, 0, Some("the rules that it rests on have changed since; this version would do nothing"));
+    check(&project, 0, Some("the rules that it rests on have changed since; what this version would do nobody can tell (precheck"));
     // A rule that neither the alert nor a question rests on is no part of it.
     let project = asking(9.0);
     project.edit(
@@ -372,6 +373,16 @@ fn an_alert_of_a_simulation_that_is_still_on_in_the_next_session_is_of_the_simul
     assert_eq!(count(&found, "events"), 0, "{found:#}");
     let dropped = found["dropped"].as_array().unwrap();
     assert!(dropped.iter().any(|own| own["why"].as_str().unwrap().starts_with("it is of a simulation")), "{found:#}");
+    // So it is learned from, whatever is decided of it later.
+    firedrill(changed.path(), &["learn"]).exits(0).says("ledger of undo-release (a rehearsed system)");
+    // What was seen of life beside it is told apart.
+    let project = Project::at(Stage::DryRun, 16);
+    project.watch(&quiet(Stage::DryRun, ago(15, 0), ago(14, 0)), &[ago(14, -50)]);
+    simulated(&project, (ago(14, -55), ago(14, -1)));
+    project.watch(&quiet(Stage::DryRun, ago(13, 0), ago(1, 0)), &[ago(12, 0)]);
+    let told = firedrill(project.path(), &["learn"]).exits(0).stdout;
+    assert!(told.contains("ledger of undo-release (a live system)"), "{told}");
+    assert_eq!(told.lines().filter(|line| line.ends_with("; of a simulation")).count(), 1, "{told}");
 }
 
 #[test]
@@ -418,4 +429,102 @@ fn an_incident_whose_alert_goes_on_for_longer_than_what_is_captured_is_replayed(
     let end = page.lines().find(|line| line.contains("end: ")).unwrap();
     assert!(end.contains("its alert was over at ") && end.contains(", which is not captured"), "{page}");
     firedrill(project.path(), &["replay", "captured"]).exits(0).says("decisions as they were made live");
+}
+
+/// An export of PagerDuty's of one incident, of which somebody noted these words at that time; only its title says what it is about.
+fn export(project: &Project, at: jiff::Timestamp, words: &str) {
+    let incident = json!({ "id": "Q1", "title": "ManyErrors", "created_at": at.to_string(), "service": { "summary": "checkout" } });
+    let agent = json!({ "type": "user_reference", "summary": "Bob" });
+    let note = json!({ "id": "R1", "type": "annotate_log_entry", "created_at": at.to_string(), "agent": agent, "incident": incident,
+        "channel": { "type": "note", "summary": words } });
+    fs::write(project.path().join("log.json"), json!({ "log_entries": [note], "more": false }).to_string()).unwrap();
+}
+
+fn shadow(project: &Project, more: &[&str]) -> String {
+    firedrill(project.path(), &[&["shadow", POLICY], more].concat()).exits(0).stdout
+}
+
+#[test]
+fn a_story_that_is_put_right_counts_once() {
+    let told = ["--people", "log.json", "--by", "bob"];
+    let project = Project::at(Stage::Shadow, 9);
+    let events = project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[ago(7, 0), ago(6, 0)]);
+    export(&project, ago(7, 2), "did: rollback");
+    assert!(shadow(&project, &told).contains("1 comparison written to the ledger, which promotion counts"));
+    // It was of the other one.
+    export(&project, ago(6, 2), "did: rollback");
+    let said = shadow(&project, &told);
+    assert!(said.contains("undo-release#1 agree: ") && said.contains("undo-release#0 · nobody says what people did"), "{said}");
+    let found = evidence(&project);
+    let compared: Vec<&Value> = found["compared"].as_array().unwrap().iter().map(|own| &own["incident"]).collect();
+    assert_eq!(compared, ["undo-release#1"], "{found:#}");
+    let dropped =
+        json!({ "id": "the comparison of undo-release#0", "why": "the story by which it was compared, Q1, is told of it no more" });
+    assert_eq!(found["dropped"], json!([dropped]));
+    // What a label says of the first one is something else.
+    for id in &events {
+        project.label(id, "right", &[]).exits(0);
+    }
+    let said = shadow(&project, &["--by", "bob"]);
+    assert!(said.contains("undo-release#0 agree: ") && said.contains("people say right (a label)"), "{said}");
+    assert!(said.contains("people did rollback, and say right (Q1)"), "{said}");
+    let found = evidence(&project);
+    assert_eq!((count(&found, "compared"), count(&found, "dropped")), (2, 0), "{found:#}");
+    assert!(shadow(&project, &told).contains("nothing new for the ledger"));
+    assert_eq!(count(&evidence(&project), "compared"), 2);
+}
+
+#[test]
+fn a_story_that_says_what_a_label_said_is_kept_with_what_people_did() {
+    let project = Project::at(Stage::Shadow, 9);
+    let event = project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[ago(7, 0)]).remove(0);
+    project.label(&event, "right", &[]).exits(0);
+    assert!(shadow(&project, &["--by", "bob"]).contains("1 comparison written"));
+    // What nobody understands is told beside the label.
+    export(&project, ago(7, 2), "kicked it");
+    let said = shadow(&project, &["--people", "log.json"]);
+    assert!(
+        said.contains("undo-release#0 agree: ") && said.contains("what people say beside that is not understood (kicked it)"),
+        "{said}"
+    );
+    export(&project, ago(7, 2), "did: rollback service/checkout");
+    assert!(shadow(&project, &["--people", "log.json", "--by", "bob"]).contains("1 comparison written"));
+    for more in [&[][..], &["--people", "log.json"]] {
+        let said = shadow(&project, more);
+        assert!(said.contains("people did rollback service/checkout, and say right (Q1)") && said.contains("nothing new"), "{said}");
+    }
+    let learned = firedrill(project.path(), &["learn"]).exits(0).stdout;
+    assert!(learned.contains("unproven, in time, right"), "{learned}");
+    assert_eq!(count(&evidence(&project), "compared"), 1);
+}
+
+#[test]
+fn a_story_that_is_put_right_to_be_of_nothing_that_the_policy_took_up_is_taken_back() {
+    let project = Project::at(Stage::Shadow, 9);
+    project.watch(&quiet(Stage::Shadow, ago(8, 0), ago(1, 0)), &[ago(7, 0)]);
+    firedrill(project.path(), &["run", "bad-release", "--project", "--record", "incidents/told"]).exits(0);
+    let page = project.path().join("incidents/told/incident.yaml");
+    let text = fs::read_to_string(&page).unwrap();
+    let tell = |target: &str| {
+        let kept = text.lines().filter(|line| !["onset:", "end:", "target:"].iter().any(|key| line.starts_with(key)));
+        let kept: String = kept.map(|line| format!("{line}\n")).collect();
+        let times = format!("onset: {}\nend: {}\npeople: [{{ at: {}, what: 'did: rollback' }}]\n", ago(7, -1), ago(7, 30), ago(7, 2));
+        let kept = if target.ends_with("other") { kept.replace("checkout", "other") } else { kept };
+        fs::write(&page, format!("{kept}target: {target}\n{times}")).unwrap();
+    };
+    let told = ["--people", "incidents/told", "--by", "bob"];
+    tell("unknown");
+    assert!(shadow(&project, &told).contains("1 comparison written"));
+    assert_eq!(count(&evidence(&project), "compared"), 1);
+    tell("service/other");
+    assert!(shadow(&project, &told[..2]).contains("hint: `--by NAME` takes 1 comparison back"));
+    let said = shadow(&project, &told);
+    assert!(said.contains("undo-release#0 · nobody says what people did") && said.contains("1 comparison taken back"), "{said}");
+    let found = evidence(&project);
+    assert_eq!((count(&found, "compared"), count(&found, "dropped")), (0, 1), "{found:#}");
+    assert!(found["dropped"][0]["why"].as_str().unwrap().ends_with("is told of it no more"), "{found:#}");
+    assert!(shadow(&project, &told).contains("nothing new for the ledger"));
+    tell("service/checkout");
+    assert!(shadow(&project, &told).contains("1 comparison written"));
+    assert_eq!(count(&evidence(&project), "compared"), 1);
 }

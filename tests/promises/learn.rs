@@ -63,7 +63,7 @@ fn a_draft_can_be_applied_and_nothing_is_applied_by_itself() {
 fn without_anything_to_learn_from_it_says_where_to_look() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |line: &str| firedrill(folder.path(), &words(line)).exits(2).stderr;
-    assert!(refused("learn").contains("there is nothing to learn from"));
+    assert!(refused("learn").contains("there is nothing to learn from: there is no firedrill.yaml here"));
     assert!(refused("learn --ledger nowhere").contains("there is no ledger in nowhere"));
     fs::write(folder.path().join("journal.jsonl"), "{}\n").unwrap();
     assert!(refused("learn journal.jsonl").contains("FD0890"));

@@ -5,7 +5,8 @@ use std::fs;
 
 use crate::common::{firedrill, release_project, words};
 use crate::promotion::{POLICY, Project, ago, missing};
-use firedrill::ledger::What;
+use firedrill::ledger::{Labelled, Ledger, What};
+use firedrill_core::name::Name;
 use firedrill_policies::guard::stage::Stage;
 use serde_json::{Value, json};
 
@@ -221,8 +222,39 @@ fn nothing_else_is_written_into_the_ledger_and_no_statement_over_what_is_none() 
         promote("round").exits(2).says("FD0818").says("would write over what is there, and that cannot be read");
         assert!(at("round").is_symlink());
     }
+    // Nor is read what never ends.
+    #[cfg(unix)]
+    {
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        promote("socket").exits(2).says("FD0818").says("it is no regular file, but a device, a pipe or a socket");
+        assert!(!at("socket").is_file());
+    }
     // A statement takes the place of the one before.
     promote("evidence.json").exits(1);
     promote("evidence.json").exits(1);
     firedrill(project.path(), &["audit"]).exits(0);
+}
+
+#[test]
+fn what_stands_in_an_entry_stays_in_the_line_in_which_it_is_shown() {
+    let project = Project::at(Stage::DryRun, 16);
+    let id = project.with_one();
+    let number = id.rsplit_once('#').unwrap().1.parse::<u64>().unwrap();
+    let chain = Ledger::read(&project.path().join("ledger"), &Name::new(POLICY)).unwrap();
+    let event = chain.entries.iter().find(|own| own.number == number).unwrap().hash.clone();
+    let odd = "a leak\n  ✓ signed by ada\u{1b}[8m";
+    project.append(POLICY, "ada", ago(0, 0), vec![What::Label { event, says: Labelled::Right, cause: Some(odd.to_owned()) }]);
+    let explained = |number: u64| firedrill(project.path(), &["audit", POLICY, "--explain", &number.to_string()]).stdout;
+    let label = chain.entries.len() as u64 + 1;
+    for told in [explained(label), explained(number)] {
+        assert!(told.contains("right: a leak\\n  ✓ signed by ada\\u{1b}[8m\n") && !told.contains('\u{1b}'), "{told}");
+    }
+    // Nobody has such a name, and it is shown as little.
+    project.append(POLICY, odd, ago(0, 0), vec![What::Violation { what: "x".to_owned() }]);
+    for line in ["status", "audit"] {
+        let done = firedrill(project.path(), &[line]);
+        let told = format!("{}{}", done.stdout, done.stderr);
+        assert!(done.code != 0 && told.contains("FD0806") && told.contains("is no name of anybody") && !told.contains('\u{1b}'), "{told}");
+    }
+    assert!(explained(label + 1).contains("by a leak\\n  ✓ signed by ada\\u{1b}[8m; not signed"));
 }

@@ -298,7 +298,12 @@ fn a_policy_that_the_gate_stops_stays_a_draft() {
     let done = firedrill(folder.path(), &["promote", &name, "--by", "ada"]).exits(1);
     let missing = missing(&done);
     assert!(missing.len() == 1 && missing[0].starts_with("gate: broken"), "{}", done.stdout);
-    assert!(!folder.path().join(format!("ledger/{name}.jsonl")).exists(), "nothing was promoted");
+    // What it was judged by stands there, once, and nothing was promoted.
+    firedrill(folder.path(), &["promote", &name, "--by", "ada"]).exits(1);
+    let told = firedrill(folder.path(), &["audit", &name, "--explain", "1"]).exits(0).stdout;
+    assert!(told.contains("not promoted to dry-run: gate: broken"), "{told}");
+    firedrill(folder.path(), &["audit", &name, "--explain", "2"]).exits(2);
+    assert!(firedrill(folder.path(), &["status"]).exits(0).stdout.starts_with(&format!("{name}: draft\n")));
 }
 
 #[test]
@@ -319,7 +324,16 @@ fn a_failing_incident_is_named_and_a_new_one_that_passes_costs_nothing() {
     assert!(done.stdout.contains("firedrill replay incidents/wrong"), "{}", done.stdout);
     fs::remove_dir_all(project.path().join("incidents/wrong")).unwrap();
     record("bad-release", "right", "expect:\n  may:\n    - { action: rollback }\n");
-    project.promote("ben").exits(0).says("promoted from dry-run to shadow");
+    // Whoever takes away, or changes, what refused is seen, whoever is there to say so.
+    project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { ada: {}, lead: {} }");
+    let done = project.promote("lead").exits(0).says("promoted from dry-run to shadow");
+    let told =
+        done.stderr.lines().find(|line| line.starts_with("warning: less is asked for than usual: by the judge, since it was refused"));
+    assert!(
+        told.is_some_and(|told| told.contains("for shadow (") && told.ends_with("): `expect` of incident bad-release-seed-1 was changed")),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
@@ -750,6 +764,12 @@ fn what_nobody_among_the_people_said_is_neither_learned_nor_captured() {
     assert_eq!((learned(), captured("one")), (true.into(), true));
     project.edit("firedrill.yaml", "pairs: 2", "pairs: 2\npeople: { lead: {} }");
     assert_eq!((learned(), captured("two")), (Value::Null, false));
+    // So it is told where the event is explained, and the entry itself.
+    let explained = |number: &str| firedrill(project.path(), &["audit", POLICY, "--explain", number]).exits(0).stdout;
+    let label = project.last();
+    for number in [&event, &label].map(|id| id.rsplit_once('#').unwrap().1) {
+        assert!(explained(number).contains(" not count"), "{}", explained(number));
+    }
 }
 
 #[test]

@@ -574,6 +574,13 @@ fn what_cannot_be_is_named_though_nothing_was_altered() {
     ];
     assert_eq!(told, expected);
     assert_eq!(codes(read.possible().unwrap_err()), ["FD0806"; 3]);
+    // A name that would be several lines where it is shown.
+    let (by, what) = ("ada\n  ✓ signed\u{1b}[8m".to_owned(), What::Violation { what: "x".to_owned() });
+    ledger.append(vec![Entry { by, what, ..entry("x") }]).unwrap_or_else(|failure| panic!("{failure:?}"));
+    let read = Ledger::read(folder.path(), &chain()).unwrap_or_else(|failure| panic!("{failure:?}"));
+    let told = read.impossible().last().map(ToString::to_string);
+    let expected = "line 6 is impossible: entry 6: `ada\\n  ✓ signed\\u{1b}[8m` is no name of anybody: it has characters that nobody sees";
+    assert_eq!(told.as_deref(), Some(expected));
 }
 
 /// A label of one of a few events.
