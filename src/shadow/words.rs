@@ -424,32 +424,6 @@ mod tests {
         }
         check("could not find the cause, so restarted api-1", did("restart"));
         check("the failed deploy was rolled back", did("rollback"));
-        for words in [
-            "rolled back yesterday's release",
-            "rolled back to last week\u{2019}s version",
-            "rolled back to the build from last night",
-            "users saw 403 Forbidden, so rolled back",
-            "access denied from S3 since the deploy, rolled back",
-            "rolled back because users saw access denied",
-            "in Argo rolled back",
-            "with the argocd UI rolled back",
-        ] {
-            check(words, did("rollback"));
-        }
-        for words in ["restarted failed pods", "restarted failed replicas", "to get it back up restarted api-1"] {
-            check(words, did("restart"));
-        }
-        for words in [
-            "rolled back, permission denied",
-            "rollback failed with a timeout",
-            "rollback failed",
-            "two days ago we rolled back",
-            "rolled back last week by Ben",
-            "the deploy is to be rolled back",
-            "Argo rolled back",
-        ] {
-            check(words, Told::Unclear);
-        }
         check("if only I knew. Restarted the failed pod", did("restart"));
         check("restarted the Kubernetes node, which came back by itself", did("restart"));
         check("Should we roll back? Rolled back.", did("rollback"));
