@@ -20,7 +20,7 @@ pub use entry::{
 pub use file::{Ledger, Recovery, Released, name_of, sync_all};
 pub use key::{Key, KeyError, PublicKey};
 pub use line::{MOST_BYTES, SCHEMA, first_previous};
-pub use retold::{A_LABEL, Retold, source_of};
+pub use retold::{A_LABEL, Retold, source_of, with_source};
 pub use sides::{Side, sides};
 
 pub use crate::inputs::FOLDER;

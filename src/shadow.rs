@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::ledger::{A_LABEL, Chain, Hashes, Labelled, UNTOLD, UnreadAct, What, source_of};
+use crate::ledger::{A_LABEL, Chain, Hashes, Labelled, UNTOLD, UnreadAct, What, source_of, with_source};
 
 pub use pagerduty::read_pagerduty;
 pub use words::{Told, told_of};
@@ -555,7 +555,7 @@ impl Compared {
             None => String::new(),
         };
         let verdict = if self.agrees { "agree" } else { "differ" };
-        format!("{verdict}: the policy would do {}{when}; {people} ({})", side(&self.policy), self.source)
+        with_source(&format!("{verdict}: the policy would do {}{when}; {people}", side(&self.policy)), &self.source)
     }
 
     /// What is new of it for the ledger; empty: it stands there so already. `own` is the incident; `simulated` is how long detection takes in simulation,

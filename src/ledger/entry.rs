@@ -316,7 +316,7 @@ pub enum What {
         /// Live detection time as a multiple of the one in simulation; `None` where no scenario tells.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detection_ratio: Option<f64>,
-        /// For people.
+        /// For people; it ends with where people's side came from, in parentheses, and by that a story is known again: [`super::source_of`].
         detail: String,
     },
     /// Recorded history was replayed.

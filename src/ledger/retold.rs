@@ -9,6 +9,12 @@ use super::entry::{UNTOLD, What};
 /// Where people's side of a comparison comes from if nobody told a story.
 pub const A_LABEL: &str = "a label";
 
+/// What is said of a comparison, with where people's side came from: [`source_of`] reads that again.
+#[must_use]
+pub fn with_source(told: &str, source: &str) -> String {
+    format!("{told} ({source})")
+}
+
 /// Where people's side came from, of what was said of a comparison: it ends with that. `None`: it does not.
 #[must_use]
 pub fn source_of(detail: &str) -> Option<&str> {
@@ -78,7 +84,7 @@ mod tests {
     #[test]
     fn what_was_said_of_an_incident_by_a_story_counts_until_the_story_is_told_of_another_one() {
         let compared = |incident: &str, source: &str| {
-            let (hashes, detail) = (Hashes::default(), format!("agree: the policy would do nothing; people did nothing ({source})"));
+            let (hashes, detail) = (Hashes::default(), with_source("agree: the policy would do nothing; people did nothing", source));
             What::Compared { incident: incident.to_owned(), agrees: true, wrong: false, hashes, detection_ratio: None, detail }
         };
         let person = |incident: &str| What::Person { incident: incident.to_owned(), at: String::new(), did: String::new() };

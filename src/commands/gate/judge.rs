@@ -18,6 +18,7 @@ use crate::home::Home;
 use crate::known;
 
 /// What a project judges by. What is a hash can be compared only with what the same program wrote down: another one reads the same files otherwise.
+/// It stands in ledgers: a key that is renamed or gone is one that older entries do not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judge {
     /// The version of the program that wrote it down.
