@@ -233,38 +233,32 @@ impl World {
 
     /// Whether the budget lets a failed call be tried again, which it then is.
     pub(super) fn can_afford_retry(&mut self, slot: u32, failure: Failure) -> bool {
-        let now = self.now;
         let again = self.calls[slot].number > 0;
-        let owner = self.owner(slot);
-        let caller = self.caller(owner);
-        let retries = caller.retries - u32::from(again);
-        let active = caller.active + 1;
-        let paid = match &mut caller.budget {
-            Some(budget) => budget.withdraw(now, failure == Failure::Timeout, active, retries),
-            None => Some(0),
-        };
-        let Some(paid) = paid else {
-            caller.retry_overflow += 1;
-            return false;
-        };
-        caller.retries = retries + 1;
+        let Some(paid) = self.afford(slot, failure == Failure::Timeout, again) else { return false };
         self.calls[slot].paid = paid;
         true
     }
 
     /// What the budget takes for a second attempt beside the first, which is under way; `None` if it allows none, and the first goes on alone.
     pub(super) fn afford_hedge(&mut self, slot: u32) -> Option<u32> {
+        self.afford(slot, true, false)
+    }
+
+    /// What the budget of a call's caller takes for one attempt more, which counts among its retries; in the place of the retry before if it is made `again`.
+    fn afford(&mut self, slot: u32, timed_out: bool, again: bool) -> Option<u32> {
         let now = self.now;
         let owner = self.owner(slot);
         let caller = self.caller(owner);
+        let retries = caller.retries - u32::from(again);
+        let active = caller.active + 1;
         let paid = match &mut caller.budget {
-            Some(budget) => budget.withdraw(now, true, caller.active + 1, caller.retries),
+            Some(budget) => budget.withdraw(now, timed_out, active, retries),
             None => Some(0),
         };
         if paid.is_none() {
             caller.retry_overflow += 1;
         } else {
-            caller.retries += 1;
+            caller.retries = retries + 1;
         }
         paid
     }
