@@ -6,9 +6,11 @@ mod throttle;
 mod breaker;
 
 use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock};
 
 use firedrill_core::time::{Span, Time};
 
+use crate::buckets::{Bounds, Buckets};
 use crate::spec::{PoolSpec, ProtectionSpec, RetrySpec};
 
 pub(crate) use breaker::{Breaker, BreakerState, Change};
@@ -59,43 +61,25 @@ pub(crate) struct Pool {
 }
 
 /// How long the connections of a pool are waited for, and how long they are used.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct PoolTimes {
     /// From asking for one to having it, of those that got one.
-    pub(crate) waits: Durations,
+    pub(crate) waits: Buckets,
     /// From having one to giving it back.
-    pub(crate) uses: Durations,
+    pub(crate) uses: Buckets,
 }
 
-/// Durations in the buckets of OpenTelemetry's advice for connection pools (semantic conventions, `db.client.connection.wait_time`).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Durations {
-    counts: [u64; Self::BOUNDS_MILLIS.len() + 1],
-    /// All of them together.
-    pub(crate) sum_nanos: u128,
-}
+/// Upper bounds of OpenTelemetry's advice for connection pools (semantic conventions, `db.client.connection.wait_time`), milliseconds.
+pub(crate) const POOL_BOUNDS_MILLIS: [u64; 9] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000];
 
-impl Durations {
-    /// Upper bounds, milliseconds.
-    pub(crate) const BOUNDS_MILLIS: [u64; 9] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000];
+/// One for all pools.
+static POOL_BOUNDS: LazyLock<Arc<Bounds>> =
+    LazyLock::new(|| Arc::new(POOL_BOUNDS_MILLIS.iter().map(|millis| millis * 1_000_000).collect()));
 
-    pub(crate) fn record(&mut self, took: Span) {
-        let bucket = Self::BOUNDS_MILLIS.partition_point(|bound| bound * 1_000_000 < took.as_nanos());
-        self.counts[bucket] += 1;
-        self.sum_nanos += u128::from(took.as_nanos());
-    }
-
-    /// How many were at most each bound, infinity last.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
-        self.counts.iter().scan(0, |sum, count| {
-            *sum += count;
-            Some(*sum)
-        })
-    }
-
-    /// How many there were.
-    pub(crate) fn count(&self) -> u64 {
-        self.counts.iter().sum()
+impl Default for PoolTimes {
+    fn default() -> Self {
+        let none = Buckets::new(&POOL_BOUNDS);
+        Self { waits: none.clone(), uses: none }
     }
 }
 

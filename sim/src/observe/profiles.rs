@@ -9,7 +9,7 @@ use super::page::Sheet;
 use super::process::memory_bytes;
 use super::{NAMESPACE, named, named_with};
 use crate::buckets::Buckets;
-use crate::caller::{Caller, Durations};
+use crate::caller::{Caller, POOL_BOUNDS_MILLIS};
 use crate::spec::{Engine, Profile, ServiceSpec};
 use crate::world::{ANSWERS, BROKEN, CODES, Edge, GONE, NO_CONNECTION, NO_HOST, Replica, TIMEOUT, Way, Ways, World};
 
@@ -198,9 +198,9 @@ impl Source<'_> {
     }
 
     /// A histogram of a pool's durations.
-    fn durations(&self, sheet: &mut Sheet<'_>, metric: &str, label: (&str, &str), durations: &Durations) {
+    fn durations(&self, sheet: &mut Sheet<'_>, metric: &str, label: (&str, &str), durations: &Buckets) {
         let labels = || with(self.labels, &[label]);
-        let bounds = Durations::BOUNDS_MILLIS.iter().map(|millis| (*millis as f64 / 1e3).to_string()).chain(["+Inf".to_owned()]);
+        let bounds = POOL_BOUNDS_MILLIS.iter().map(|millis| (*millis as f64 / 1e3).to_string()).chain(["+Inf".to_owned()]);
         for (le, count) in bounds.zip(durations.cumulative()) {
             sheet.put(Some(count as f64), || named_with(&format!("{metric}_bucket"), &labels(), ("le", &le)));
         }
